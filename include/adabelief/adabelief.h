@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+// The whole C++ API without a framework. For LibTorch include adabelief/libtorch.h.
+#pragma once
+
+#include "adabelief/any.h"
+#include "adabelief/cpu.h"
+#include "adabelief/optimizer.h"
+#include "adabelief/rules.h"
+#include "adabelief/version.h"

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// An optimizer whose rule is chosen at run time: make("adabelief", {{"lr", 1e-3}}), for programs that read
+// configurations. Optimizer<Rule> (optimizer.h) is the same with its options checked by the compiler.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <initializer_list>
+#include <iosfwd>
+#include <memory>
+#include <ranges>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "adabelief/cpu.h"
+#include "adabelief/registry.h"
+
+namespace adabelief {
+
+/// What weight decay does with a weight x at strength w.
+enum class Decay : unsigned char {
+  coupled,    ///< g + w x takes the gradient's place (L2 regularization)
+  decoupled,  ///< x loses lr w x (Loshchilov and Hutter, ICLR 2019)
+  fixed       ///< x loses w x, whatever the learning rate
+};
+
+inline constexpr std::array<std::string_view, 3> decay_names{"coupled", "decoupled", "fixed"};
+
+/// The options that every rule has beside its own.
+struct Common final {
+  double weight_decay = 0;  ///< w, in [0, inf)
+  Decay decay = Decay::coupled;
+};
+
+/// A setting as a configuration gives it: a number, a bool, or text such as "1e-3", "true", "decoupled".
+struct Value : std::variant<double, std::string> {
+  template <class T>
+  requires std::is_arithmetic_v<T> Value(T number) : variant(static_cast<double>(number)) {}
+  Value(const char* text) : variant(std::string(text)) {}
+  Value(std::string text) : variant(std::move(text)) {}
+};
+
+using Settings = std::vector<std::pair<std::string, Value>>;
+
+/// The options of one group: the rule's own, in its order, then those of Common. Always within their ranges.
+class Options {
+ public:
+  /// The rule's defaults, changed by `settings`. Throws std::invalid_argument that names rule, option, range and value.
+  explicit Options(const RuleInfo& rule, const Settings& settings = {});
+
+  /// What there is to set.
+  std::span<const OptionInfo> list() const { return list_; }
+  std::span<const double> values() const { return values_; }
+
+  double get(std::string_view name) const;
+  void set(std::string_view name, const Value& value);
+
+  /// "0.001", "true", "decoupled".
+  std::string text(std::string_view name) const;
+
+  /// What weight decay makes of a step: the gradient becomes g + coupled * x, then the weight keep * x.
+  struct Decayed {
+    double coupled, keep;
+  };
+  Decayed decayed() const;
+
+  const RuleInfo& rule() const { return *rule_; }
+  bool operator==(const Options& other) const { return rule_ == other.rule_ && values_ == other.values_; }
+
+ private:
+  std::size_t find(std::string_view name) const;
+
+  const RuleInfo* rule_;
+  std::vector<OptionInfo> list_;
+  std::vector<double> values_;
+};
+
+/// Memory of float or double: a vector, an array, a span. `Element` is void for weights, const void for gradients.
+template <class Element>
+struct Memory {
+  Element* data = nullptr;
+  std::size_t size = 0;  ///< elements
+  Type type = Type::float32;
+
+  Memory() = default;
+  Memory(Element* data, std::size_t size, Type type) : data(data), size(size), type(type) {}
+  template <std::ranges::contiguous_range R>
+  requires(std::is_same_v<std::ranges::range_value_t<R>, float> ||
+           std::is_same_v<std::ranges::range_value_t<R>, double>) &&
+      std::is_convertible_v<decltype(std::ranges::data(std::declval<R&>())), Element*> Memory(R&& range)
+      : data(std::ranges::data(range)),
+  size(std::ranges::size(range)), type(type_of<std::ranges::range_value_t<R>>) {}
+};
+
+using Weights = Memory<void>;
+using Gradient = Memory<const void>;  ///< {} where a tensor has no gradient in this step: it is left as it is
+
+/// Steps tensors that it does not own by one rule; keeps their states. Not thread-safe; movable.
+class AnyOptimizer {
+ public:
+  /// An optimizer with one group of these options and no tensor yet.
+  explicit AnyOptimizer(Options options);
+
+  /// Adds a group with options of its own, of the same rule; returns its number.
+  std::size_t add_group(Options options);
+
+  /// Adds a tensor to a group; its states start at zero. The memory must outlive the optimizer.
+  void add(Weights weights, std::size_t group = 0);
+
+  /// One step: `gradients` in the order in which the tensors were added, each of its tensor's size and type. Gradients
+  /// are only read. Throws std::invalid_argument, before anything has changed, where they do not fit. Allocates
+  /// nothing.
+  void step(std::span<const Gradient> gradients);
+  void step(std::initializer_list<Gradient> gradients) { step(std::span(gradients.begin(), gradients.size())); }
+  void step(Gradient gradient) { step(std::span(&gradient, 1)); }
+
+  const Options& options(std::size_t group = 0) const { return groups_.at(group); }
+  void set(std::string_view option, const Value& value, std::size_t group = 0) { groups_.at(group).set(option, value); }
+
+  std::size_t groups() const { return groups_.size(); }
+  std::size_t tensors() const { return tensors_.size(); }
+
+  /// Steps that a tensor has taken.
+  std::int64_t steps(std::size_t tensor = 0) const { return tensors_.at(tensor).steps; }
+
+  /// A state of a tensor, such as "exp_avg": as many elements, of the same type, as its weights.
+  Gradient state(std::string_view name, std::size_t tensor = 0) const;
+
+  /// Bytes of all states.
+  std::size_t state_bytes() const;
+
+  void use(const cpu::Executor& executor) { executor_ = &executor; }
+
+  /// Writes options, step counts and states (not the weights) in a checked, versioned form.
+  /// Throws std::runtime_error where writing fails.
+  void save(std::ostream& out) const;
+  /// Writes PATH.part, then renames it, so that PATH is never half a file.
+  void save(const std::filesystem::path& path) const;
+
+  /// Reads what save() wrote for an optimizer of the same rule, groups and tensors. Throws std::runtime_error that says
+  /// what does not fit (another file, a cut or damaged one, another model), and then nothing has changed.
+  void load(std::istream& in);
+  void load(const std::filesystem::path& path);
+
+ private:
+  struct Free {
+    void operator()(std::byte* memory) const;
+  };
+  struct Tensor {
+    Weights weights;
+    std::size_t group;
+    std::int64_t steps = 0;
+    std::unique_ptr<std::byte[], Free> states;  // the rule's states one after the other, each padded to whole lines
+  };
+  static std::size_t stride(const Weights& weights);  // bytes from one state to the next
+  static std::unique_ptr<std::byte[], Free> allocate(std::size_t bytes);
+
+  const RuleInfo* rule_;
+  std::vector<Options> groups_;
+  std::vector<Tensor> tensors_;
+  std::vector<cpu::Job> jobs_;
+  const cpu::Executor* executor_ = &cpu::openmp;
+};
+
+/// make("adabelief", {{"lr", 1e-3}, {"weight_decay", 1e-2}, {"decay", "decoupled"}}). Throws std::invalid_argument that
+/// names the nearest rule or option, or the range that a value left.
+AnyOptimizer make(std::string_view rule, const Settings& settings = {});
+
+}  // namespace adabelief

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// How a step runs on the CPU: number types, instruction sets, threads, and the one pass over memory.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+namespace adabelief {
+
+/// Element types of weights, gradients and states.
+enum class Type : unsigned char { float32, float64 };
+
+inline constexpr std::array<std::string_view, 2> type_names{"float32", "float64"};
+
+/// Bytes an element.
+constexpr std::size_t size_of(Type type) { return type == Type::float32 ? 4 : 8; }
+
+template <class T>
+inline constexpr Type type_of = Type::float64;
+template <>
+inline constexpr Type type_of<float> = Type::float32;
+
+}  // namespace adabelief
+
+namespace adabelief::cpu {
+
+/// Instruction sets that the step is compiled for. Each gives the same bits.
+enum class Isa : unsigned char { baseline, avx2, avx512 };
+
+inline constexpr std::array<std::string_view, 3> isa_names{"baseline", "avx2", "avx512"};
+
+/// Whether this machine has it.
+bool has(Isa isa);
+
+/// The one in use: the environment's ADABELIEF_ISA where it names one that this machine has, else the widest.
+Isa isa();
+
+/// Use another from the next step on. Throws std::invalid_argument where the machine lacks it.
+void use(Isa isa);
+
+/// Where a step's parallel parts run: `threads` says how many are worth making, `run` calls task(context, i) for each
+/// i in [0, tasks) and returns when all are done. The results do not depend on it.
+struct Executor {
+  int (*threads)();
+  void (*run)(int tasks, void (*task)(void* context, int index), void* context);
+};
+
+extern const Executor openmp;  ///< OpenMP's threads (omp_set_num_threads, OMP_NUM_THREADS); the default
+extern const Executor serial;  ///< the caller's thread, for a caller with threads of its own
+
+inline constexpr std::size_t max_states = 4, max_scalars = 14;
+
+struct Job;
+
+/// Updates the elements [begin, end) of a job.
+using Kernel = void (*)(const Job& job, std::size_t begin, std::size_t end);
+
+/// One tensor in one step. Nothing overlaps; any alignment will do.
+struct Job {
+  Kernel kernel;
+  void* weights;                            ///< n elements of the kernel's type, read and written
+  const void* gradient;                     ///< n elements, read
+  std::array<void*, max_states> states;     ///< n elements each, read and written
+  std::size_t n;                            ///< elements
+  double coupled;                           ///< the gradient becomes g + coupled * x
+  double keep;                              ///< then the weight becomes keep * x
+  std::array<double, max_scalars> scalars;  ///< the rule's scalars of this step
+};
+
+/// Runs all jobs in one parallel region; small work stays on the caller's thread. Neither allocates nor throws.
+void run(std::span<const Job> jobs, const Executor& executor) noexcept;
+
+}  // namespace adabelief::cpu

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Optimizer<Rule>: a rule known at compile time over memory that the caller owns.
+#pragma once
+
+#include "adabelief/any.h"
+
+namespace adabelief {
+
+/// The options of a rule and of Common as one checked list. Throws std::invalid_argument.
+template <RuleLike Rule>
+Options options_of(const Rule& rule, const Common& common = {}) {
+  Options options(RuleEntry<Rule>::info());
+  std::apply([&](auto... option) { (options.set(option.name, rule.*option.member), ...); }, Rule::options());
+  options.set("weight_decay", common.weight_decay);
+  options.set("decay", static_cast<double>(common.decay));
+  return options;
+}
+
+/// The inverse of options_of.
+template <RuleLike Rule>
+Rule rule_of(const Options& options) {
+  Rule rule;
+  std::apply(
+      [&](auto... option) {
+        ((rule.*option.member =
+              static_cast<std::remove_reference_t<decltype(rule.*option.member)>>(options.get(option.name))),
+         ...);
+      },
+      Rule::options());
+  return rule;
+}
+
+/// adabelief::Optimizer opt(AdaBelief{.lr = 1e-3}, weights); then opt.step(gradient) after each backward pass.
+///
+/// Weights are float or double in memory of the caller's; several tensors and groups are added by add() and
+/// add_group(). A step on two halves of a tensor equals one on the whole, and any number of threads and any
+/// instruction set give the same bits.
+template <RuleLike Rule>
+class Optimizer : public AnyOptimizer {
+ public:
+  /// Throws std::invalid_argument where an option is out of its range, as everything below does.
+  explicit Optimizer(const Rule& rule = {}, const Common& common = {}) : AnyOptimizer(options_of(rule, common)) {}
+  Optimizer(const Rule& rule, Weights weights, const Common& common = {}) : Optimizer(rule, common) { add(weights); }
+
+  using AnyOptimizer::add_group;
+  std::size_t add_group(const Rule& rule, const Common& common = {}) { return add_group(options_of(rule, common)); }
+
+  /// The rule with a group's present options.
+  Rule rule(std::size_t group = 0) const { return rule_of<Rule>(options(group)); }
+};
+
+}  // namespace adabelief

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// What a rule is: the formula of one optimizer in one file, and the words that such a formula may use.
+//
+// A rule is an aggregate of its options with
+//
+//   name, summary, source        what it is called, one line about it, and the paper and equation that it follows
+//   states                       names of the values kept for every weight; all start at zero
+//   options()                    a tuple of Option, in the order in which scalars() takes them
+//   Scalars<S>                   a struct of nothing but S: what is the same for every weight in one step
+//   scalars<S>(options..., t)    the scalars of step t = 1, 2, ...
+//   update<S, V>(c, x, g, m...)  one weight x with gradient g and its states, changed in place
+//
+// Evaluators run update() with V = double (oracle.h), with V = float and double in the lanes of the CPU (kernel.h), and
+// with V = a tensor (libtorch.h). rules/adabelief.h is the example to copy; a new file in rules/ is found by CMake.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace adabelief {
+
+using std::sqrt;
+
+/// The larger of a and b; b where either is NaN, so that a NaN that enters a running maximum's new term shows.
+template <class V>
+requires std::is_floating_point_v<V>
+constexpr V max(V a, V b) { return a >= b ? a : b; }
+
+/// b to the power t for a whole number t >= 0, to within an ulp. libm's pow may differ in the last bit between two
+/// machines; this one is made of IEEE operations alone, so that a step gives the same bits everywhere.
+inline double pow(double b, double t) {
+  // Square and multiply on pairs hi + lo, since plain doubles would lose t / 2 ulps.
+  struct Pair {
+    double hi, lo;
+  };
+  const auto times = [](Pair u, Pair v) {
+    const double product = u.hi * v.hi;
+    const double rest = std::fma(u.hi, v.hi, -product) + (u.hi * v.lo + u.lo * v.hi);
+    const double sum = product + rest;
+    return Pair{sum, rest - (sum - product)};
+  };
+  Pair result{1, 0}, square{b, 0};
+  for (auto n = static_cast<unsigned long long>(t); n != 0; n >>= 1, square = times(square, square)) {
+    if (n & 1) result = times(result, square);
+  }
+  return result.hi;
+}
+
+/// An interval of the reals, for an option's range.
+struct Interval {
+  double low, high;
+  bool holds_low = true, holds_high = false;
+
+  constexpr bool contains(double value) const {  // false for NaN
+    return (holds_low ? value >= low : value > low) && (holds_high ? value <= high : value < high);
+  }
+};
+
+inline constexpr Interval at_least_zero{0, std::numeric_limits<double>::infinity()};
+inline constexpr Interval zero_to_below_one{0, 1};
+inline constexpr Interval no_or_yes{0, 1, true, true};
+
+/// One option of a rule: a member of the rule's struct, a double or a bool.
+template <class Rule, class T>
+struct Option {
+  std::string_view name;
+  T Rule::*member;
+  Interval range;
+  std::string_view meaning;
+};
+
+/// See the head of this file.
+template <class R>
+concept RuleLike = std::is_aggregate_v<R> && requires {
+  { R::name } -> std::convertible_to<std::string_view>;
+  { R::summary } -> std::convertible_to<std::string_view>;
+  { R::source } -> std::convertible_to<std::string_view>;
+  { R::states.size() } -> std::convertible_to<std::size_t>;
+  R::options();
+  typename R::template Scalars<double>;
+};
+
+}  // namespace adabelief

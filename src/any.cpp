@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+// Options by name, and the optimizer whose rule is chosen at run time.
+#include "adabelief/any.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <optional>
+#include <stdexcept>
+
+#include "adabelief/text.h"
+
+namespace adabelief {
+namespace {
+
+constexpr std::array common_options{
+    OptionInfo{"weight_decay", 0, at_least_zero, "strength of weight decay"},
+    OptionInfo{"decay", 0, Interval{0, decay_names.size() - 1., true, true},
+               "coupled: added to the gradient; decoupled: x loses lr w x; fixed: x loses w x", false, decay_names},
+};
+
+// The number that a value means for an option, or nothing.
+std::optional<double> parse(const OptionInfo& option, const Value& value) {
+  if (const double* number = std::get_if<double>(&value)) return *number;
+  const std::string& word = std::get<std::string>(value);
+  for (std::size_t i = 0; i < option.choices.size(); ++i) {
+    if (option.choices[i] == word) return static_cast<double>(i);
+  }
+  if (!option.choices.empty()) return {};
+  if (option.is_bool && word == "true") return 1;
+  if (option.is_bool && word == "false") return 0;
+  double number = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+  if (error != std::errc{} || end != word.data() + word.size()) return {};
+  return number;
+}
+
+std::vector<std::string_view> names_of(std::span<const OptionInfo> options) {
+  std::vector<std::string_view> names;
+  for (const OptionInfo& option : options) names.push_back(option.name);
+  return names;
+}
+
+std::string plural(std::size_t n, const std::string& noun) {
+  return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
+}
+
+}  // namespace
+
+const RuleInfo& find_rule(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const RuleInfo* rule : rules()) {
+    if (rule->name == name) return *rule;
+    names.push_back(rule->name);
+  }
+  throw std::invalid_argument("adabelief: " + unknown("rule", name, names));
+}
+
+Options::Options(const RuleInfo& rule, const Settings& settings)
+    : rule_(&rule), list_(rule.options.begin(), rule.options.end()) {
+  list_.insert(list_.end(), common_options.begin(), common_options.end());
+  for (const OptionInfo& option : list_) values_.push_back(option.value);
+  for (const auto& [name, value] : settings) set(name, value);
+}
+
+std::size_t Options::find(std::string_view name) const {
+  for (std::size_t i = 0; i < list_.size(); ++i) {
+    if (list_[i].name == name) return i;
+  }
+  throw std::invalid_argument(std::string(rule_->name) + ": " + unknown("option", name, names_of(list_)));
+}
+
+double Options::get(std::string_view name) const { return values_[find(name)]; }
+
+void Options::set(std::string_view name, const Value& value) {
+  const std::size_t i = find(name);
+  const OptionInfo& option = list_[i];
+  const auto number = parse(option, value);
+  const bool whole = !option.is_bool && option.choices.empty();
+  if (number && option.range.contains(*number) && (whole || *number == std::floor(*number))) {
+    values_[i] = *number;
+    return;
+  }
+  const double* given = std::get_if<double>(&value);
+  throw std::invalid_argument(std::string(rule_->name) + ": " + std::string(name) + " must " +
+                              (!option.choices.empty() ? "be one of " + join(option.choices)
+                               : option.is_bool        ? "be true or false"
+                                                       : "lie in " + adabelief::text(option.range)) +
+                              ", got " + (given ? adabelief::text(*given) : std::get<std::string>(value)));
+}
+
+std::string Options::text(std::string_view name) const {
+  const std::size_t i = find(name);
+  if (!list_[i].choices.empty()) return std::string(list_[i].choices[std::size_t(values_[i])]);
+  if (list_[i].is_bool) return values_[i] != 0 ? "true" : "false";
+  return adabelief::text(values_[i]);
+}
+
+Options::Decayed Options::decayed() const {
+  const double w = get("weight_decay");
+  switch (static_cast<Decay>(get("decay"))) {
+    case Decay::coupled: return {w, 1};
+    case Decay::decoupled: return {0, 1 - get("lr") * w};
+    case Decay::fixed: break;
+  }
+  return {0, 1 - w};
+}
+
+constexpr std::size_t line = 64;  // bytes: a cache line, and the widest lanes
+
+std::size_t AnyOptimizer::stride(const Weights& weights) {
+  return (weights.size * size_of(weights.type) + line - 1) / line * line;
+}
+
+void AnyOptimizer::Free::operator()(std::byte* memory) const { std::free(memory); }
+
+std::unique_ptr<std::byte[], AnyOptimizer::Free> AnyOptimizer::allocate(std::size_t bytes) {
+  if (bytes == 0) return {};
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(line, bytes));
+  if (memory == nullptr) throw std::bad_alloc();
+  std::memset(memory, 0, bytes);
+  return std::unique_ptr<std::byte[], Free>(memory);
+}
+
+AnyOptimizer::AnyOptimizer(Options options) : rule_(&options.rule()) { groups_.push_back(std::move(options)); }
+
+std::size_t AnyOptimizer::add_group(Options options) {
+  if (&options.rule() != rule_) {
+    throw std::invalid_argument(std::string(rule_->name) + ": a group's options must be of the same rule, got " +
+                                std::string(options.rule().name));
+  }
+  groups_.push_back(std::move(options));
+  return groups_.size() - 1;
+}
+
+void AnyOptimizer::add(Weights weights, std::size_t group) {
+  if (group >= groups_.size()) {
+    throw std::invalid_argument(std::string(rule_->name) + ": no group " + std::to_string(group) + "; there are " +
+                                plural(groups_.size(), "group") + ", make one with add_group");
+  }
+  Tensor tensor{weights, group, 0, allocate(stride(weights) * rule_->states.size())};
+  jobs_.reserve(tensors_.size() + 1);
+  tensors_.push_back(std::move(tensor));
+}
+
+void AnyOptimizer::step(std::span<const Gradient> gradients) {
+  if (gradients.size() != tensors_.size()) {
+    throw std::invalid_argument(std::string(rule_->name) + ": step takes a gradient for each tensor, " +
+                                std::to_string(tensors_.size()) + " in the order in which they were added, got " +
+                                std::to_string(gradients.size()));
+  }
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const Gradient& g = gradients[i];
+    const Weights& x = tensors_[i].weights;
+    if (g.data == nullptr || (g.size == x.size && g.type == x.type)) continue;
+    const auto shape = [](std::size_t size, Type type) {
+      return std::to_string(size) + " of " + std::string(type_names[int(type)]);
+    };
+    throw std::invalid_argument(std::string(rule_->name) + ": gradient " + std::to_string(i) +
+                                " must be as its weights, " + shape(x.size, x.type) + ", got " + shape(g.size, g.type));
+  }
+
+  jobs_.clear();
+  std::array<double, cpu::max_scalars> scalars{};
+  Options::Decayed decayed{};
+  const Tensor* same = nullptr;  // the tensor for which these were computed: most tensors share group and step
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].data == nullptr) continue;
+    Tensor& tensor = tensors_[i];
+    ++tensor.steps;
+    if (same == nullptr || same->group != tensor.group || same->steps != tensor.steps) {
+      const Options& options = groups_[tensor.group];
+      scalars = rule_->scalars(options.values().data(), static_cast<double>(tensor.steps));
+      decayed = options.decayed();
+      same = &tensor;
+    }
+    cpu::Job& job = jobs_.emplace_back(cpu::Job{rule_->kernel(tensor.weights.type),
+                                                tensor.weights.data,
+                                                gradients[i].data,
+                                                {},
+                                                tensor.weights.size,
+                                                decayed.coupled,
+                                                decayed.keep,
+                                                scalars});
+    for (std::size_t k = 0; k < rule_->states.size(); ++k) {
+      job.states[k] = tensor.states.get() + k * stride(tensor.weights);
+    }
+  }
+  cpu::run(jobs_, *executor_);
+}
+
+Gradient AnyOptimizer::state(std::string_view name, std::size_t tensor) const {
+  const Tensor& t = tensors_.at(tensor);
+  for (std::size_t k = 0; k < rule_->states.size(); ++k) {
+    if (rule_->states[k] == name) return {t.states.get() + k * stride(t.weights), t.weights.size, t.weights.type};
+  }
+  throw std::invalid_argument(std::string(rule_->name) + ": " + unknown("state", name, rule_->states));
+}
+
+std::size_t AnyOptimizer::state_bytes() const {
+  std::size_t bytes = 0;
+  for (const Tensor& t : tensors_) bytes += t.weights.size * size_of(t.weights.type) * rule_->states.size();
+  return bytes;
+}
+
+AnyOptimizer make(std::string_view rule, const Settings& settings) {
+  return AnyOptimizer(Options(find_rule(rule), settings));
+}
+
+}  // namespace adabelief

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// Which instruction set runs, on which threads, and the one pass over all tensors of a step.
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
+#include <string>
+
+#include "adabelief/cpu.h"
+#include "adabelief/text.h"
+
+namespace adabelief::cpu {
+
+bool has(Isa isa) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (isa == Isa::avx2) return __builtin_cpu_supports("avx2");
+  if (isa == Isa::avx512) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq");
+  }
+#endif
+  return isa == Isa::baseline;
+}
+
+namespace {
+
+Isa first_choice() {
+  Isa widest = Isa::baseline;
+  for (const Isa isa : {Isa::avx2, Isa::avx512}) {
+    if (has(isa)) widest = isa;
+  }
+  if (const char* wanted = std::getenv("ADABELIEF_ISA")) {
+    for (std::size_t i = 0; i < isa_names.size(); ++i) {
+      if (isa_names[i] == wanted && has(Isa(i))) return Isa(i);
+    }
+  }
+  return widest;
+}
+
+Isa& current() {
+  static Isa isa = first_choice();
+  return isa;
+}
+
+}  // namespace
+
+Isa isa() { return current(); }
+
+void use(Isa isa) {
+  if (!has(isa)) {
+    throw std::invalid_argument("adabelief: this machine has no " + std::string(isa_names[int(isa)]) +
+                                "; leave ADABELIEF_ISA and cpu::use alone to run the widest that it has");
+  }
+  current() = isa;
+}
+
+const Executor openmp{[] { return omp_in_parallel() ? 1 : omp_get_max_threads(); },
+                      [](int tasks, void (*task)(void*, int), void* context) {
+#pragma omp parallel for num_threads(tasks) schedule(static, 1)
+                        for (int i = 0; i < tasks; ++i) task(context, i);
+                      }};
+
+const Executor serial{[] { return 1; },
+                      [](int tasks, void (*task)(void*, int), void* context) {
+                        for (int i = 0; i < tasks; ++i) task(context, i);
+                      }};
+
+void run(std::span<const Job> jobs, const Executor& executor) noexcept {
+  struct Work {
+    std::span<const Job> jobs;
+    std::size_t total = 0;
+    int tasks = 1;
+  } work{jobs};
+  for (const Job& job : jobs) work.total += job.n;
+
+  // A fork and join costs about as much as a few thousand weights: a task is worth making from here on.
+  constexpr std::size_t least = 16384;
+  const std::size_t worth = work.total / least;
+  work.tasks = worth < 2 ? 1 : static_cast<int>(std::min<std::size_t>(worth, std::max(1, executor.threads())));
+
+  // Task i takes the i-th of `tasks` equal parts of all elements laid end to end, cut at whole cache lines of floats.
+  const auto task = [](void* context, int i) {
+    const Work& w = *static_cast<const Work*>(context);
+    const auto cut = [&](int part) {
+      return part == w.tasks ? w.total : w.total / 16 * std::size_t(part) / std::size_t(w.tasks) * 16;
+    };
+    const std::size_t begin = cut(i), end = cut(i + 1);
+    std::size_t first = 0;  // where the present job starts
+    for (const Job& job : w.jobs) {
+      if (first >= end) break;
+      const std::size_t from = std::max(begin, first) - first, to = std::min(end, first + job.n) - first;
+      if (from < to) job.kernel(job, from, to);
+      first += job.n;
+    }
+  };
+  if (work.tasks == 1) {
+    task(&work, 0);
+  } else {
+    executor.run(work.tasks, task, &work);
+  }
+}
+
+}  // namespace adabelief::cpu
