@@ -84,12 +84,12 @@ void Options::set(std::string_view name, const Value& value) {
     values_[i] = *number;
     return;
   }
-  const double* given = std::get_if<double>(&value);
   throw std::invalid_argument(std::string(rule_->name) + ": " + std::string(name) + " must " +
                               (!option.choices.empty() ? "be one of " + join(option.choices)
                                : option.is_bool        ? "be true or false"
                                                        : "lie in " + adabelief::text(option.range)) +
-                              ", got " + (given ? adabelief::text(*given) : std::get<std::string>(value)));
+                              ", got " +
+                              (number ? adabelief::text(*number) : "'" + std::get<std::string>(value) + "'"));
 }
 
 std::string Options::text(std::string_view name) const {
@@ -140,6 +140,10 @@ void AnyOptimizer::add(Weights weights, std::size_t group) {
   if (group >= groups_.size()) {
     throw std::invalid_argument(std::string(rule_->name) + ": no group " + std::to_string(group) + "; there are " +
                                 plural(groups_.size(), "group") + ", make one with add_group");
+  }
+  if (weights.data == nullptr && weights.size != 0) {
+    throw std::invalid_argument(std::string(rule_->name) + ": weights of " + plural(weights.size, "element") +
+                                " at no address");
   }
   Tensor tensor{weights, group, 0, allocate(stride(weights) * rule_->states.size())};
   jobs_.reserve(tensors_.size() + 1);

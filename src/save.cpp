@@ -209,7 +209,11 @@ void AnyOptimizer::save(const std::filesystem::path& path) const {
   }
   std::error_code error;
   std::filesystem::rename(part, path, error);
-  if (error) fail(path, error.message());
+  if (error) {
+    std::error_code ignored;
+    std::filesystem::remove(part, ignored);
+    fail(path, error.message());
+  }
 }
 
 void AnyOptimizer::load(const std::filesystem::path& path) {

@@ -40,10 +40,11 @@ std::string_view nearest(std::string_view name, std::span<const std::string_view
     return row[b.size()];
   };
   std::string_view best;
-  std::size_t least = std::max<std::size_t>(2, name.size() / 2) + 1;
+  // Not as many edits as letters: any two-letter word is two edits from "lr".
+  std::size_t least = std::min(std::max<std::size_t>(2, name.size() / 2) + 1, name.size());
   for (const auto candidate : names) {
     // "beta" means beta1 and "fashion" means fashion_mnist_cnn, however far it is by edits.
-    const std::size_t d = !name.empty() && candidate.starts_with(name) ? 1 : distance(name, candidate);
+    const std::size_t d = candidate.starts_with(name) ? 0 : distance(name, candidate);
     if (d < least) least = d, best = candidate;
   }
   return best;
@@ -51,8 +52,8 @@ std::string_view nearest(std::string_view name, std::span<const std::string_view
 
 std::string unknown(std::string_view what, std::string_view name, std::span<const std::string_view> names) {
   std::string message = "no " + std::string(what) + " named '" + std::string(name) + "'";
-  if (const auto meant = nearest(name, names); !meant.empty())
-    message.append("; did you mean ").append(meant).append("?");
+  const auto meant = nearest(name, names);
+  message += meant.empty() ? "." : "; did you mean " + std::string(meant) + "?";
   return message + " There are: " + join(names);
 }
 

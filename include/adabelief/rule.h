@@ -31,8 +31,9 @@ template <class V>
 requires std::is_floating_point_v<V>
 constexpr V max(V a, V b) { return a >= b ? a : b; }
 
-/// b to the power t for a whole number t >= 0, to within an ulp. libm's pow may differ in the last bit between two
-/// machines; this one is made of IEEE operations alone, so that a step gives the same bits everywhere.
+/// b in [0, 1] to the power t for a whole number t >= 0, to within an ulp (a few below 1e-290, where the tails of the
+/// pairs underflow). libm's pow may differ in the last bit between two machines; this one is made of IEEE operations
+/// alone, so that a step gives the same bits everywhere.
 inline double pow(double b, double t) {
   // Square and multiply on pairs hi + lo, since plain doubles would lose t / 2 ulps.
   struct Pair {

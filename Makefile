@@ -1,0 +1,41 @@
+# Everything from one place. `make help` lists it.
+#
+# TORCH=DIR takes a LibTorch, or an installed Python torch, that is already there (the folder that holds share/cmake)
+# instead of installing one into .venv.
+
+SHELL := /bin/bash
+export TORCH
+
+.PHONY: help compare test setup build asan bench clean
+help:  ## show this
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*##/make \1\t/' | expand -t 16
+
+compare: ## set up, build, train AdaBelief and its rivals on Fashion-MNIST, and make the report (about 5 minutes)
+	@tools/setup run
+	@tools/build release adabelief_program
+	@build/adabelief compare quick
+
+test: ## set up, build, and run every test
+	@tools/setup test
+	@tools/build release all
+	ctest --test-dir build --output-on-failure
+	.venv/bin/python -m pytest tests/python
+
+setup: ## install what is missing: Debian packages, and Python packages in .venv
+	@tools/setup test
+
+build: ## build everything into build/
+	@tools/build release all
+
+asan: ## run the C++ tests under the address and undefined-behaviour sanitizers
+	@tools/setup test
+	@tools/build asan all
+	ctest --test-dir build/asan --output-on-failure
+
+bench: ## time the step beside a plain loop and beside adabelief-pytorch, and a training step beside PyTorch's Python
+	@tools/setup test
+	@tools/build release all
+	.venv/bin/python benchmarks/peers.py
+
+clean: ## remove build/ (.venv and runs/ stay)
+	rm -rf build

@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: MIT
+// The rules as torch::optim::Optimizer, header-only. Beside torch::optim::Adam two lines change:
+//
+//   #include <adabelief/libtorch.h>
+//   adabelief::libtorch::Optimizer opt(model->parameters(), adabelief::AdaBelief{.lr = 1e-3});
+//
+// Groups, schedulers, closures, torch::save and torch::load are as with torch's own. All weights of float or double in
+// the CPU's memory go to the core's kernels in one pass, with the bits of adabelief::Optimizer and on torch's threads.
+// Any other device, type or layout runs the same formula over tensors, in float, or in double where the weights are.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <ATen/MemoryOverlap.h>
+#include <ATen/Parallel.h>
+#include <ATen/ScalarOps.h>
+#include <torch/optim/optimizer.h>
+#include <torch/serialize/archive.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "adabelief/optimizer.h"
+#include "adabelief/rules.h"
+
+namespace adabelief::libtorch {
+
+/// A group's options: Options(AdaBelief{.lr = 1e-4}, {.weight_decay = 1e-2}), read and changed by get() and set().
+struct Options final : torch::optim::OptimizerCloneableOptions<Options>, adabelief::Options {
+  explicit Options(adabelief::Options options) : adabelief::Options(std::move(options)) {}
+  /// Throws std::invalid_argument where an option is out of its range.
+  template <RuleLike Rule>
+  explicit Options(const Rule& rule, const Common& common = {}) : Options(options_of(rule, common)) {}
+
+  double get_lr() const override { return get("lr"); }
+  void set_lr(const double lr) override { set("lr", lr); }
+
+  /// Takes from `defaults` each option that still has its rule's default, as torch's own groups do.
+  void inherit(const adabelief::Options& defaults) {
+    for (std::size_t i = 0; i < list().size(); ++i) {
+      if (values()[i] == list()[i].value) set(list()[i].name, defaults.values()[i]);
+    }
+  }
+
+  void serialize(torch::serialize::OutputArchive& archive) const override {
+    for (const OptionInfo& option : list()) {
+      const double value = get(option.name);
+      archive.write(std::string(option.name), !option.choices.empty() ? c10::IValue(text(option.name))
+                                              : option.is_bool        ? c10::IValue(value != 0)
+                                                                      : c10::IValue(value));
+    }
+  }
+  /// An option that the archive lacks gets its rule's default, so that a later version may add some.
+  void serialize(torch::serialize::InputArchive& archive) override {
+    adabelief::Options options(rule());
+    for (const OptionInfo& option : list()) {
+      c10::IValue value;
+      const std::string name(option.name);
+      if (!archive.try_read(name, value)) continue;
+      options.set(name, value.isString() ? Value(value.toStringRef()) : Value(value.toScalar().toDouble()));
+    }
+    static_cast<adabelief::Options&>(*this) = std::move(options);
+  }
+};
+
+/// What is kept for one weight tensor.
+struct ParamState final : torch::optim::OptimizerCloneableParamState<ParamState> {
+  explicit ParamState(const RuleInfo& rule) : rule(&rule) {}
+
+  const RuleInfo* rule;
+  std::int64_t steps = 0;          ///< steps that the tensor has taken
+  std::vector<at::Tensor> states;  ///< one for each of rule->states, of the weight's shape; none before the first step
+  std::size_t place = 0;           ///< its place among the tensors of the last step
+
+  void serialize(torch::serialize::OutputArchive& archive) const override {
+    archive.write("steps", c10::IValue(steps));
+    for (std::size_t k = 0; k < states.size(); ++k) archive.write(std::string(rule->states[k]), states[k], true);
+  }
+  void serialize(torch::serialize::InputArchive& archive) override {
+    c10::IValue value;
+    archive.read("steps", value);
+    steps = value.toInt();
+    states.resize(rule->states.size());
+    for (std::size_t k = 0; k < states.size(); ++k) archive.read(std::string(rule->states[k]), states[k], true);
+  }
+};
+
+namespace detail {
+
+// A tensor with the words of a rule (rule.h), found by argument-dependent lookup. A double becomes a "wrapped number",
+// which takes the tensor's type and device instead of widening it.
+struct TensorValue {
+  at::Tensor tensor;
+
+  TensorValue(at::Tensor tensor) : tensor(std::move(tensor)) {}
+  TensorValue(double number) : tensor(at::native::wrapped_scalar_tensor(number)) {}
+
+  friend TensorValue operator+(const TensorValue& a, const TensorValue& b) { return at::add(a.tensor, b.tensor); }
+  friend TensorValue operator-(const TensorValue& a, const TensorValue& b) { return at::sub(a.tensor, b.tensor); }
+  friend TensorValue operator*(const TensorValue& a, const TensorValue& b) { return at::mul(a.tensor, b.tensor); }
+  friend TensorValue operator/(const TensorValue& a, const TensorValue& b) { return at::div(a.tensor, b.tensor); }
+  friend TensorValue sqrt(const TensorValue& a) { return at::sqrt(a.tensor); }
+  friend TensorValue max(const TensorValue& a, const TensorValue& b) {
+    return at::where(a.tensor >= b.tensor, a.tensor, b.tensor);  // what NaN does: see rule.h
+  }
+};
+
+using Scalars = std::array<double, cpu::max_scalars>;
+
+// The type in which a weight is computed and its states are kept.
+inline at::ScalarType state_type(const at::Tensor& weight) {
+  return weight.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+// Whether the core can step it: each number once and without gaps in the CPU's memory, in any order of dimensions.
+inline bool for_core(const at::Tensor& weight) {
+  return weight.is_cpu() && weight.scalar_type() == state_type(weight) && weight.is_non_overlapping_and_dense() &&
+         !weight.is_neg();
+}
+
+// A gradient or state as the core reads it beside `weight`: itself, or a copy of weight's strides and type.
+inline at::Tensor beside(const at::Tensor& weight, const at::Tensor& tensor) {
+  bool fits =
+      tensor.is_cpu() && tensor.scalar_type() == weight.scalar_type() && !tensor.is_neg() && !tensor._is_zerotensor();
+  for (std::int64_t d = 0; fits && d < weight.dim(); ++d) {
+    fits = weight.size(d) == 1 || tensor.stride(d) == weight.stride(d);
+  }
+  return fits ? tensor : at::empty_strided(weight.sizes(), weight.strides(), weight.options()).copy_(tensor);
+}
+
+inline at::Tensor zeros(const at::Tensor& weight) {
+  return at::zeros_like(weight, weight.options().dtype(state_type(weight)), at::MemoryFormat::Preserve);
+}
+
+// The core's threads, as many as torch would use; at::parallel_for itself is serial where the caller's file is compiled
+// without OpenMP. Always the whole team, since GCC's OpenMP, which the core shares with torch, ends and starts threads
+// where one parallel region asks for fewer than the next: 4 threads took 0.10 ms with torch's next operation, not 0.19.
+inline const cpu::Executor executor{[] { return at::in_parallel_region() ? 1 : at::get_num_threads(); },
+                                    [](int tasks, void (*task)(void*, int), void* context) {
+                                      auto one = [&](int i) {
+                                        if (i < tasks) task(context, i);
+                                      };
+                                      const auto call = [](void* f, int i) { (*static_cast<decltype(one)*>(f))(i); };
+                                      cpu::openmp.run(std::max(tasks, at::get_num_threads()), call, &one);
+                                    }};
+
+}  // namespace detail
+
+using Groups = std::vector<torch::optim::OptimizerParamGroup>;
+
+/// A torch::optim::Optimizer whose rule is a value: what Optimizer<Rule> and make() give. Its state() holds a
+/// ParamState for each tensor that has taken a step.
+class AnyOptimizer : public torch::optim::Optimizer {
+ public:
+  const RuleInfo& rule() const { return *rule_; }
+
+  Options& options(std::size_t group = 0) { return const_cast<Options&>(std::as_const(*this).options(group)); }
+  const Options& options(std::size_t group = 0) const { return checked(param_groups_.at(group), group); }
+
+  /// Adds a group. Without options it gets the optimizer's. With Options it inherits those that still have the rule's
+  /// default; where a group is to have just that value and the optimizer has another, use add_group. Throws
+  /// std::invalid_argument for options of another rule or optimizer, c10::Error for a tensor that isn't a leaf.
+  ///
+  /// Through a reference to torch::optim::Optimizer its own function runs, which is not virtual and knows torch's own
+  /// options alone: such a group gets the optimizer's options, whatever it asked for.
+  void add_param_group(const torch::optim::OptimizerParamGroup& group) {
+    Options options = own_defaults();
+    if (group.has_options()) {
+      options = checked(group, param_groups_.size());
+      options.inherit(own_defaults());
+    }
+    add(group.params(), std::move(options));
+  }
+
+  /// Adds a group with the optimizer's options but for these: add_group(norms, {{"weight_decay", 0}}).
+  void add_group(std::vector<at::Tensor> parameters, const Settings& changes = {}) {
+    Options options = own_defaults();
+    for (const auto& [name, value] : changes) options.set(name, value);
+    add(std::move(parameters), std::move(options));
+  }
+
+  /// One step of every weight that has a gradient, after `closure`, if given, has computed them; returns its loss.
+  /// Gradients are only read. Throws std::invalid_argument, before anything has changed, for a gradient that is sparse
+  /// or does not fit its weight, for a weight that is not dense, real and of floating point or is there twice, and for
+  /// a group with options of another rule or optimizer.
+  at::Tensor step(LossClosure closure = nullptr) override {
+    at::NoGradGuard no_grad;
+    at::Tensor loss;
+    if (closure) {
+      at::AutoGradMode grad(true);
+      loss = closure();
+    }
+    collect();
+    detail::Scalars scalars{};
+    adabelief::Options::Decayed decayed{};
+    const Work* same = nullptr;  // for which these were computed: most tensors share group and step
+    for (const Work& work : work_) {
+      ParamState& state = *work.state;
+      ++state.steps;
+      if (same == nullptr || same->options != work.options || same->state->steps != state.steps) {
+        scalars = rule_->scalars(work.options->values().data(), static_cast<double>(state.steps));
+        decayed = work.options->decayed();
+        same = &work;
+      }
+      at::Tensor& weight = *work.weight;
+      if (work.core) {
+        cpu::Job job{rule_->kernel(weight.scalar_type() == at::kFloat ? Type::float32 : Type::float64),
+                     weight.mutable_data_ptr(),
+                     work.gradient.const_data_ptr(),
+                     {},
+                     static_cast<std::size_t>(weight.numel()),
+                     decayed.coupled,
+                     decayed.keep,
+                     scalars};
+        for (std::size_t k = 0; k < state.states.size(); ++k) job.states[k] = state.states[k].mutable_data_ptr();
+        jobs_.push_back(job);
+      } else {
+        const detail::TensorValue start = weight.to(detail::state_type(weight));
+        detail::TensorValue x = decayed.keep * start;
+        update(scalars, x, work.gradient.to(detail::state_type(weight)) + decayed.coupled * start, state.states);
+        weight.copy_(x.tensor);
+      }
+    }
+    cpu::run(jobs_, detail::executor);
+    for (const Work& work : work_) {  // so that autograd notices a weight that it had saved
+      if (work.core) work.weight->unsafeGetTensorImpl()->bump_version();
+    }
+    work_.clear();
+    return loss;
+  }
+
+  /// Bytes of all states; they are allocated by a tensor's first step.
+  std::size_t state_bytes() const {
+    std::size_t bytes = 0;
+    for (const auto& [weight, state] : state_) {
+      for (const at::Tensor& s : static_cast<const ParamState&>(*state).states) bytes += s.nbytes();
+    }
+    return bytes;
+  }
+
+  /// What torch::save(optimizer, ...) writes: options, step counts and states, by group and place in it; not the
+  /// weights.
+  void save(torch::serialize::OutputArchive& archive) const override {
+    archive.write("format", c10::IValue(format));
+    archive.write("rule", c10::IValue(std::string(rule_->name)));
+    archive.write("groups", c10::IValue(static_cast<std::int64_t>(param_groups_.size())));
+    for (std::size_t i = 0; i < param_groups_.size(); ++i) {
+      const auto& parameters = param_groups_[i].params();
+      torch::serialize::OutputArchive group(archive.compilation_unit()), options(archive.compilation_unit());
+      checked(param_groups_[i], i).serialize(options);
+      group.write("options", options);
+      group.write("parameters", c10::IValue(static_cast<std::int64_t>(parameters.size())));
+      for (std::size_t j = 0; j < parameters.size(); ++j) {
+        const auto found = state_.find(parameters[j].unsafeGetTensorImpl());
+        if (found == state_.end()) continue;
+        torch::serialize::OutputArchive state(archive.compilation_unit());
+        found->second->serialize(state);
+        group.write("parameter" + std::to_string(j), state);
+      }
+      archive.write("group" + std::to_string(i), group);
+    }
+  }
+
+  /// What torch::load(optimizer, ...) reads: what save() wrote for an optimizer of the same rule, groups and shapes.
+  /// States take the weights' types and devices. Throws std::runtime_error that says what does not fit, and then
+  /// nothing has changed.
+  void load(torch::serialize::InputArchive& archive) override {
+    at::NoGradGuard no_grad;
+    std::vector<Options> options;
+    decltype(state_) states;
+    const auto expect = [&](const std::string& what, const auto& ours, const auto& theirs) {
+      if (ours != theirs) fail(c10::str("it has ", what, " ", theirs, ", this optimizer ", ours));
+    };
+    try {
+      c10::IValue value;
+      if (!archive.try_read("format", value) || !value.isInt()) fail("not saved by adabelief::libtorch");
+      if (value.toInt() != format) fail(c10::str("its format is ", value.toInt(), ", this library reads ", format));
+      archive.read("rule", value);
+      expect("the rule", std::string(rule_->name), value.toStringRef());
+      archive.read("groups", value);
+      expect("groups:", static_cast<std::int64_t>(param_groups_.size()), value.toInt());
+      for (std::size_t i = 0; i < param_groups_.size(); ++i) {
+        const auto& parameters = param_groups_[i].params();
+        torch::serialize::InputArchive group, nested;
+        archive.read("group" + std::to_string(i), group);
+        group.read("options", nested);
+        options.push_back(checked(param_groups_[i], i));
+        options.back().serialize(nested);
+        group.read("parameters", value);
+        expect(c10::str("in group ", i, " parameters:"), static_cast<std::int64_t>(parameters.size()), value.toInt());
+        for (std::size_t j = 0; j < parameters.size(); ++j) {
+          if (!group.try_read("parameter" + std::to_string(j), nested)) continue;
+          auto state = std::make_unique<ParamState>(*rule_);
+          state->serialize(nested);
+          if (state->steps < 0) fail(c10::str("damaged: ", place(i, j), " after ", state->steps, " steps"));
+          for (at::Tensor& s : state->states) {
+            expect("for " + place(i, j) + " a state of shape", parameters[j].sizes(), s.sizes());
+            s = detail::zeros(parameters[j]).copy_(s);  // a copy, since the archive may be read again
+          }
+          states[parameters[j].unsafeGetTensorImpl()] = std::move(state);
+        }
+      }
+    } catch (const std::exception& error) {
+      fail(text(error));
+    }
+    for (std::size_t i = 0; i < options.size(); ++i) {
+      static_cast<Options&>(param_groups_[i].options()) = std::move(options[i]);
+    }
+    state_ = std::move(states);
+  }
+
+  /// torch::save to PATH.part, then renamed, so that PATH is never half a file. Throws std::runtime_error.
+  void save(const std::filesystem::path& path) const {
+    const std::string part = path.string() + ".part";
+    try {
+      torch::serialize::OutputArchive archive;
+      save(archive);
+      archive.save_to(part);
+      std::filesystem::rename(part, path);
+    } catch (const std::exception& error) {
+      std::error_code ignored;
+      std::filesystem::remove(part, ignored);
+      fail(text(error), "save the state to " + path.string());
+    }
+  }
+  /// torch::load, but that a file which LibTorch cannot read is refused by a std::runtime_error too.
+  void load(const std::filesystem::path& path) {
+    torch::serialize::InputArchive archive;
+    try {
+      archive.load_from(path.string());
+    } catch (const std::exception& error) {
+      fail(text(error), "load the state from " + path.string());
+    }
+    load(archive);
+  }
+
+ protected:
+  AnyOptimizer(const Groups& groups, adabelief::Options defaults)
+      : torch::optim::Optimizer(Groups{}, std::make_unique<Options>(std::move(defaults))),
+        rule_(&own_defaults().rule()) {
+    for (const auto& group : groups) add_param_group(group);
+  }
+
+  // The rule's formula over whole tensors.
+  virtual void update(const detail::Scalars& scalars, detail::TensorValue& x, const detail::TensorValue& g,
+                      std::vector<at::Tensor>& states) const = 0;
+
+ private:
+  static constexpr std::int64_t format = 1;
+
+  struct Work {
+    at::Tensor* weight;
+    at::Tensor gradient;
+    ParamState* state;
+    const Options* options;
+    bool core;
+  };
+
+  static std::string place(std::size_t group, std::size_t parameter) {
+    return c10::str("parameter ", parameter, " of group ", group);
+  }
+  static const char* text(const std::exception& error) {
+    const auto* torchs = dynamic_cast<const c10::Error*>(&error);
+    return torchs ? torchs->what_without_backtrace() : error.what();
+  }
+  [[noreturn]] void fail(const std::string& why, const std::string& what = "load the state") const {
+    throw std::runtime_error(c10::str(rule_->name, ": cannot ", what, ": ", why));
+  }
+  template <class... Text>
+  [[noreturn]] void refuse(const Text&... why) const {
+    throw std::invalid_argument(c10::str(rule_->name, ": ", why...));
+  }
+
+  const Options& own_defaults() const { return static_cast<const Options&>(*defaults_); }
+
+  void add(std::vector<at::Tensor> parameters, Options options) {
+    auto own = std::make_unique<Options>(std::move(options));
+    torch::optim::Optimizer::add_param_group(std::move(parameters));
+    param_groups_.back().set_options(std::move(own));
+  }
+
+  // The group's options, found to be of this rule.
+  const Options& checked(const torch::optim::OptimizerParamGroup& group, std::size_t number) const {
+    const auto* options = group.has_options() ? dynamic_cast<const Options*>(&group.options()) : nullptr;
+    if (options != nullptr && &options->rule() == rule_) return *options;
+    refuse("group ", number, " has options of ", options ? options->rule().name : "another optimizer",
+           "; give it adabelief::libtorch::Options of ", rule_->name);
+  }
+
+  void check(const at::Tensor& weight, const at::Tensor& gradient, std::size_t i, std::size_t j) const {
+    if (weight.layout() != at::kStrided || !weight.is_floating_point()) {
+      refuse(place(i, j), " must be dense and of real floating point, got ", weight.layout(), " ", weight.scalar_type(),
+             weight.is_complex() ? "; optimize the tensor that torch::view_as_real makes the weight of" : "");
+    }
+    if (at::has_internal_overlap(weight) == at::MemOverlap::Yes) {
+      refuse(place(i, j), " has elements that share memory, as expand() makes; give a clone of it");
+    }
+    if (gradient.layout() != at::kStrided) {
+      refuse("sparse gradients are not supported (", place(i, j), "); make its layer with sparse(false)");
+    }
+    if (gradient.sizes() != weight.sizes() || gradient.device() != weight.device() || gradient.is_complex()) {
+      refuse("the gradient of ", place(i, j), " must be as the weight, real ", weight.sizes(), " on ", weight.device(),
+             ", got ", gradient.scalar_type(), " ", gradient.sizes(), " on ", gradient.device());
+    }
+  }
+
+  // Fills work_, looking at everything that could be wrong before anything is changed.
+  void collect() {
+    work_.clear();
+    jobs_.clear();
+    for (std::size_t i = 0; i < param_groups_.size(); ++i) {
+      const Options& options = checked(param_groups_[i], i);
+      auto& parameters = param_groups_[i].params();
+      for (std::size_t j = 0; j < parameters.size(); ++j) {
+        at::Tensor& weight = parameters[j];
+        if (!weight.defined() || !weight.grad().defined()) continue;
+        check(weight, weight.grad(), i, j);
+        auto& slot = state_[weight.unsafeGetTensorImpl()];
+        if (slot == nullptr) slot = std::make_unique<ParamState>(*rule_);
+        ParamState& state = static_cast<ParamState&>(*slot);
+        if (state.place < work_.size() && work_[state.place].state == &state) {
+          refuse(place(i, j), " is there twice; give each tensor once, one that layers share too");
+        }
+        while (state.states.size() < rule_->states.size()) state.states.push_back(detail::zeros(weight));
+        const bool core = detail::for_core(weight);
+        for (at::Tensor& s : state.states) {  // the model may have been moved to another type or device
+          if (s.sizes() != weight.sizes()) {
+            refuse(place(i, j), " was of shape ", s.sizes(), ", is now of ", weight.sizes(), "; make a new optimizer");
+          }
+          s = core ? detail::beside(weight, s) : s.to(weight.device(), detail::state_type(weight));
+        }
+        state.place = work_.size();
+        work_.push_back(
+            {&weight, core ? detail::beside(weight, weight.grad()) : weight.grad(), &state, &options, core});
+      }
+    }
+    jobs_.reserve(work_.size());
+  }
+
+  const RuleInfo* rule_;
+  std::vector<Work> work_;
+  std::vector<cpu::Job> jobs_;
+};
+
+/// adabelief::libtorch::Optimizer opt(model->parameters(), adabelief::AdaBelief{.lr = 1e-3}, {.weight_decay = 1e-2});
+template <RuleLike Rule>
+class Optimizer final : public AnyOptimizer {
+ public:
+  /// Throws std::invalid_argument where an option is out of its range, and as add_param_group does.
+  explicit Optimizer(const Groups& groups, const Rule& rule = {}, const Common& common = {})
+      : AnyOptimizer(groups, options_of(rule, common)) {}
+  explicit Optimizer(std::vector<at::Tensor> parameters, const Rule& rule = {}, const Common& common = {})
+      : Optimizer(Groups{std::move(parameters)}, rule, common) {}
+
+ private:
+  void update(const detail::Scalars& scalars, detail::TensorValue& x, const detail::TensorValue& g,
+              std::vector<at::Tensor>& states) const override {
+    typename Rule::template Scalars<double> c;
+    std::memcpy(&c, scalars.data(), sizeof c);
+    [&]<std::size_t... k>(std::index_sequence<k...>) {
+      std::array<detail::TensorValue, sizeof...(k)> s{states[k]...};
+      Rule::update(c, x, g, s[k]...);
+      ((states[k] = s[k].tensor), ...);
+    }
+    (std::make_index_sequence<Rule::states.size()>{});
+  }
+};
+
+/// An optimizer of the options' rule, one of the library's, chosen at run time:
+/// make(model->parameters(), adabelief::Options(find_rule("adabelief"), {{"lr", 1e-3}})). Throws as Optimizer does.
+inline std::unique_ptr<AnyOptimizer> make(const Groups& groups, const adabelief::Options& options) {
+  std::unique_ptr<AnyOptimizer> made;
+  const Common common{options.get("weight_decay"), static_cast<Decay>(options.get("decay"))};
+  Rules::for_each([&]<class Rule>() {
+    if (&options.rule() == &RuleEntry<Rule>::info()) {
+      made = std::make_unique<Optimizer<Rule>>(groups, rule_of<Rule>(options), common);
+    }
+  });
+  if (made == nullptr) {
+    throw std::invalid_argument(
+        c10::str(options.rule().name, ": not a rule of the library's own; use Optimizer<Rule>"));
+  }
+  return made;
+}
+inline std::unique_ptr<AnyOptimizer> make(std::vector<at::Tensor> parameters, const adabelief::Options& options) {
+  return make(Groups{std::move(parameters)}, options);
+}
+
+}  // namespace adabelief::libtorch

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+// The optimizer around a rule: options by name, groups, weight decay, gradients that do not fit, memory, executors.
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <limits>
+
+#include "every_rule.h"
+
+// Every allocation of the process, the C++ library's and OpenMP's too, in the way that glibc's manual allows. The
+// sanitizers have put their own functions here.
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define ADABELIEF_COUNTS_ALLOCATIONS 1
+namespace {
+std::atomic<long> allocations{0};
+}
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+
+void* malloc(std::size_t bytes) { return ++allocations, __libc_malloc(bytes); }
+void* calloc(std::size_t n, std::size_t bytes) { return ++allocations, __libc_calloc(n, bytes); }
+void* realloc(void* memory, std::size_t bytes) { return ++allocations, __libc_realloc(memory, bytes); }
+void* aligned_alloc(std::size_t align, std::size_t bytes) { return ++allocations, __libc_memalign(align, bytes); }
+}
+#endif
+
+namespace adabelief::tests {
+namespace {
+
+std::string refusal(const std::function<void()>& f) { return message<std::invalid_argument>(f); }
+
+// ---- Options
+
+TEST(Options, RefusalsNameRuleOptionRangeAndValue) {
+  EXPECT_EQ(refusal([] {
+              Options(find_rule("adabelief"), {{"beta1", 1}});
+            }),
+            "adabelief: beta1 must lie in [0, 1), got 1");
+  EXPECT_EQ(refusal([] { make("adabelief", {{"beta1", "1.0"}}); }), "adabelief: beta1 must lie in [0, 1), got 1");
+  EXPECT_EQ(refusal([] { Optimizer(AdaBelief{.eps = -1e-8}); }), "adabelief: eps must lie in [0, inf), got -1e-08");
+  EXPECT_EQ(refusal([] { Optimizer(Adam{}, {.weight_decay = -1}); }),
+            "adam: weight_decay must lie in [0, inf), got -1");
+  EXPECT_EQ(refusal([] { make("adam", {{"lr", "fast"}}); }), "adam: lr must lie in [0, inf), got 'fast'");
+  EXPECT_EQ(refusal([] { make("adam", {{"lr", ""}}); }), "adam: lr must lie in [0, inf), got ''");
+  EXPECT_EQ(refusal([] { make("sgd", {{"nesterov", 2}}); }), "sgd: nesterov must be true or false, got 2");
+  EXPECT_EQ(refusal([] { make("sgd", {{"nesterov", "yes"}}); }), "sgd: nesterov must be true or false, got 'yes'");
+  EXPECT_EQ(refusal([] {
+              make("adam", {{"decay", "adamw"}});
+            }),
+            "adam: decay must be one of coupled, decoupled, fixed, got 'adamw'");
+}
+
+TEST(Options, AnUnknownNameIsToldTheNearest) {
+  EXPECT_EQ(refusal([] {
+              make("adam", {{"beta", 0.9}});
+            }),
+            "adam: no option named 'beta'; did you mean beta1? There are: lr, beta1, beta2, eps, weight_decay, decay");
+  EXPECT_EQ(refusal([] {
+              make("adam", {{"zeta_unheard_of", 0.9}});
+            }),
+            "adam: no option named 'zeta_unheard_of'. There are: lr, beta1, beta2, eps, weight_decay, decay");
+  const std::string rule = refusal([] { make("adabelif"); });
+  EXPECT_TRUE(rule.starts_with("adabelief: no rule named 'adabelif'; did you mean adabelief? There are: adabelief, "))
+      << rule;
+}
+
+TEST(Options, AreTakenAsNumbersBoolsAndText) {
+  const Options options =
+      make("sgd", {{"lr", "1e-3"}, {"momentum", 0}, {"nesterov", true}, {"decay", "fixed"}}).options();
+  EXPECT_EQ(options.get("lr"), 1e-3);
+  EXPECT_EQ(options.get("momentum"), 0);
+  EXPECT_EQ(options.get("nesterov"), 1);
+  EXPECT_EQ(options.get("decay"), static_cast<double>(Decay::fixed));
+  EXPECT_EQ(options.text("lr"), "0.001");
+  EXPECT_EQ(options.text("nesterov"), "true");
+  EXPECT_EQ(options.text("decay"), "fixed");
+}
+
+TEST(Options, TheLastOfTwoSettingsOfANameHolds) {
+  EXPECT_EQ(make("adam", {{"lr", 1}, {"lr", 2}}).options().get("lr"), 2);
+}
+
+// ---- Weight decay and groups, by numbers that are exact in binary
+
+// SGD with lr 1/2 and momentum 1/2, from x = 1 with g = 1/4, then 1/4.
+std::vector<double> two_steps(Decay decay) {
+  std::vector<double> x{1}, path;
+  Optimizer optimizer(SGD{.lr = 0.5, .momentum = 0.5}, x, {.weight_decay = 0.5, .decay = decay});
+  for (int t = 0; t < 2; ++t) optimizer.step(std::vector{0.25}), path.push_back(x[0]);
+  return path;
+}
+
+TEST(Decay, CoupledAddsToTheGradient) {
+  // g = 1/4 + 1/2 = 3/4, b = 3/4, x = 1 - 3/8 = 5/8; g = 1/4 + 5/16 = 9/16, b = 3/8 + 9/16 = 15/16, x = 5/8 - 15/32.
+  EXPECT_EQ(two_steps(Decay::coupled), (std::vector{0.625, 0.15625}));
+}
+
+TEST(Decay, DecoupledTakesTheLearningRateTimesTheStrengthOfTheWeight) {
+  // b = 1/4, x = 3/4 - 1/8 = 5/8; b = 1/8 + 1/4 = 3/8, x = 15/32 - 3/16.
+  EXPECT_EQ(two_steps(Decay::decoupled), (std::vector{0.625, 0.28125}));
+}
+
+TEST(Decay, FixedTakesTheStrengthOfTheWeight) {
+  // b = 1/4, x = 1/2 - 1/8 = 3/8; b = 3/8, x = 3/16 - 3/16.
+  EXPECT_EQ(two_steps(Decay::fixed), (std::vector{0.375, 0.0}));
+}
+
+TEST(Groups, HaveOptionsOfTheirOwn) {
+  std::vector<double> x{1}, y{1}, z{1};
+  const std::vector g{0.25};
+  Optimizer optimizer(SGD{.lr = 0.5, .momentum = 0});
+  const auto second = optimizer.add_group(SGD{.lr = 2, .momentum = 0}, {.weight_decay = 0.5});
+  EXPECT_EQ(second, 1U);
+  EXPECT_EQ(optimizer.groups(), 2U);
+  optimizer.add(x);
+  optimizer.add(y, second);
+  optimizer.add(z);
+  optimizer.step({g, g, g});
+  EXPECT_EQ(x[0], 1 - 0.5 * 0.25);
+  EXPECT_EQ(y[0], 1 - 2 * (0.25 + 0.5));
+  EXPECT_EQ(z[0], x[0]);
+  EXPECT_EQ(optimizer.rule(second).lr, 2);
+}
+
+TEST(Groups, OfAnotherRuleOrNumberAreRefused) {
+  std::vector<double> x{1};
+  AnyOptimizer optimizer = make("adam");
+  EXPECT_EQ(refusal([&] { optimizer.add_group(Options(find_rule("sgd"))); }),
+            "adam: a group's options must be of the same rule, got sgd");
+  EXPECT_EQ(refusal([&] { optimizer.add(x, 1); }), "adam: no group 1; there are 1 group, make one with add_group");
+  EXPECT_EQ(optimizer.groups(), 1U);
+  EXPECT_EQ(optimizer.tensors(), 0U);
+}
+
+TEST(Groups, TakeANewLearningRateBetweenSteps) {
+  std::vector<double> x{1};
+  Optimizer optimizer(SGD{.lr = 0.5, .momentum = 0.5}, x);
+  optimizer.step(std::vector{0.25});
+  EXPECT_EQ(x[0], 0.875);
+  optimizer.set("lr", 0.25);
+  optimizer.step(std::vector{0.25});  // b = 1/8 + 1/4
+  EXPECT_EQ(x[0], 0.875 - 0.25 * 0.375);
+  EXPECT_FALSE(refusal([&] { optimizer.set("lr", -1); }).empty());
+  EXPECT_EQ(optimizer.options().get("lr"), 0.25);
+}
+
+// ---- Gradients
+
+TEST(Step, WithoutAGradientLeavesTheTensorItsStatesAndItsCount) {
+  std::vector<float> x = values<float>(100, 1), y = x, alone = x;
+  const auto g = values<float>(100, 2), h = values<float>(100, 3);
+  Optimizer optimizer(AdaBelief{}, x, {.weight_decay = 0.1}), expected(AdaBelief{}, alone, {.weight_decay = 0.1});
+  optimizer.add(y);
+  optimizer.step({g, g});
+  const auto before = y;
+  const auto exp_avg = state<float>(optimizer, "exp_avg", 1);
+  const std::vector<float> states(exp_avg.begin(), exp_avg.end());
+  optimizer.step({g, {}});
+  EXPECT_TRUE(same(y, before));
+  EXPECT_TRUE(same(state<float>(optimizer, "exp_avg", 1), std::span<const float>(states)));
+  EXPECT_EQ(optimizer.steps(0), 2);
+  EXPECT_EQ(optimizer.steps(1), 1);
+  optimizer.step({g, h});
+  expected.step(g);
+  expected.step(h);
+  EXPECT_TRUE(same(y, alone));  // its second step, though x took its third
+}
+
+TEST(Step, RefusesGradientsThatDoNotFitBeforeAnythingChanges) {
+  auto x = values<float>(3, 1);
+  auto y = values<double>(4, 1);
+  const auto x_before = x;
+  const auto y_before = y;
+  AnyOptimizer optimizer = make("adam");
+  optimizer.add(x);
+  optimizer.add(y);
+  const auto refuses = [&](std::vector<Gradient> gradients, const std::string& expected) {
+    EXPECT_EQ(refusal([&] { optimizer.step(gradients); }), expected);
+    EXPECT_TRUE(same(x, x_before));
+    EXPECT_TRUE(same(y, y_before));
+    EXPECT_EQ(optimizer.steps(0), 0);
+    for (const float value : state<float>(optimizer, "exp_avg", 0)) EXPECT_EQ(value, 0);
+  };
+  const std::vector<float> g3(3), g4(4);
+  const std::vector<double> d3(3), d4(4);
+  const std::string count =
+      "adam: step takes a gradient for each tensor, 2 in the order in which they were added, got ";
+  refuses({}, count + "0");
+  refuses({g3}, count + "1");
+  refuses({g3, d4, g3}, count + "3");
+  refuses({g3, d3}, "adam: gradient 1 must be as its weights, 4 of float64, got 3 of float64");
+  refuses({g3, g4}, "adam: gradient 1 must be as its weights, 4 of float64, got 4 of float32");
+  refuses({d3, d4}, "adam: gradient 0 must be as its weights, 3 of float32, got 3 of float64");
+}
+
+TEST(Step, TakesNoWeightsWithoutMemory) {
+  AnyOptimizer optimizer = make("adam");
+  EXPECT_EQ(refusal([&] { optimizer.add(Weights(nullptr, 3, Type::float32)); }),
+            "adam: weights of 3 elements at no address");
+  EXPECT_EQ(optimizer.tensors(), 0U);
+}
+
+TEST(Step, TakesTensorsOfNoElements) {
+  std::vector<float> none, x{1};
+  AnyOptimizer optimizer = make("adabelief");
+  optimizer.add(none);
+  optimizer.add(x);
+  optimizer.step({none, std::vector{1.0F}});
+  EXPECT_LT(x[0], 1);
+  EXPECT_EQ(optimizer.state("exp_avg", 0).size, 0U);
+}
+
+TEST(Step, AllocatesNothing) {
+#if defined(ADABELIEF_COUNTS_ALLOCATIONS)
+  for (const RuleInfo* rule : rules()) {
+    auto x = values<float>(100'000, 1), y = values<float>(10, 2);
+    const auto g = values<float>(100'000, 3), h = values<float>(10, 4);
+    AnyOptimizer optimizer{Options(*rule, {{"weight_decay", 0.01}})};
+    optimizer.add_group(Options(*rule));
+    optimizer.add(x);
+    optimizer.add(y, 1);
+    const Gradient all[]{g, h}, one[]{g, {}};
+    optimizer.step(all);  // OpenMP starts its threads
+    const long before = allocations;
+    EXPECT_GT(before, 0);
+    for (int t = 0; t < 5; ++t) optimizer.step(t % 2 == 0 ? all : one);
+    EXPECT_EQ(allocations - before, 0) << rule->name;
+  }
+#else
+  GTEST_SKIP() << "allocations are counted with glibc and without sanitizers";
+#endif
+}
+
+// ---- States, moving, instruction sets
+
+TEST(AnyOptimizer, NamesTheStateThatIsMissing) {
+  std::vector<float> x{1};
+  AnyOptimizer optimizer = make("adabelief");
+  optimizer.add(x);
+  EXPECT_EQ(refusal([&] { optimizer.state("exp_avg_va"); }),
+            "adabelief: no state named 'exp_avg_va'; did you mean exp_avg_var? There are: exp_avg, exp_avg_var");
+}
+
+TEST(AnyOptimizer, CountsTheBytesOfItsStates) {
+  std::vector<float> x(3);
+  std::vector<double> y(5);
+  AnyOptimizer optimizer = make("amsgrad");
+  optimizer.add(x);
+  optimizer.add(y);
+  EXPECT_EQ(optimizer.state_bytes(), 3 * (3 * sizeof(float) + 5 * sizeof(double)));
+}
+
+TEST(AnyOptimizer, GoesOnAfterAMove) {
+  std::vector<float> x = values<float>(50, 1), y = x;
+  const auto g = values<float>(50, 2);
+  AnyOptimizer first = make("adabelief"), other = make("adabelief");
+  first.add(x);
+  other.add(y);
+  first.step(g);
+  other.step(g);
+  AnyOptimizer second = std::move(first);
+  second.step(g);
+  other.step(g);
+  EXPECT_EQ(second.steps(), 2);
+  EXPECT_TRUE(same(x, y));
+}
+
+TEST(Cpu, UsesTheInstructionSetThatItIsTold) {
+  const Restore restore;
+  for (const cpu::Isa isa : instruction_sets()) {
+    cpu::use(isa);
+    EXPECT_EQ(cpu::isa(), isa);
+  }
+  for (std::size_t i = 0; i < cpu::isa_names.size(); ++i) {
+    if (cpu::has(cpu::Isa(i))) continue;
+    EXPECT_TRUE(refusal([&] { cpu::use(cpu::Isa(i)); }).starts_with("adabelief: this machine has no "));
+  }
+  EXPECT_TRUE(cpu::has(cpu::Isa::baseline));
+}
+
+TEST(Cpu, TakesEachElementOnceWhateverTheTensorsAndThreads) {
+  // A kernel that counts: each element of each job must be in just one of the parts.
+  const auto count = [](const cpu::Job& job, std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) ++static_cast<std::atomic<int>*>(job.weights)[i];
+  };
+  static int threads = 0;
+  const cpu::Executor executor{[] { return threads; }, cpu::serial.run};
+  for (const std::vector<std::size_t>& sizes : {std::vector<std::size_t>{},
+                                                {0},
+                                                {1},
+                                                {32767},
+                                                {32768},
+                                                {32769},
+                                                {0, 100'000, 0},
+                                                {5, 99'991, 3, 1, 16},
+                                                std::vector<std::size_t>(3000, 37)}) {
+    for (threads = -1; threads < 9; ++threads) {
+      std::vector<std::vector<std::atomic<int>>> counts;
+      std::vector<cpu::Job> jobs;
+      for (const std::size_t n : sizes) {
+        counts.emplace_back(n);
+        jobs.push_back({count, counts.back().data(), nullptr, {}, n, 0, 1, {}});
+      }
+      cpu::run(jobs, executor);
+      for (const auto& tensor : counts) {
+        for (const auto& element : tensor) ASSERT_EQ(element, 1);
+      }
+    }
+  }
+}
+
+TEST(Rules, AreListedByName) {
+  std::vector<std::string_view> names;
+  for (const RuleInfo* rule : rules()) {
+    names.push_back(rule->name);
+    EXPECT_FALSE(rule->summary.empty());
+    EXPECT_FALSE(rule->source.empty());
+  }
+  EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
+  EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+  EXPECT_EQ(std::count(names.begin(), names.end(), "adabelief"), 1);
+}
+
+}  // namespace
+}  // namespace adabelief::tests

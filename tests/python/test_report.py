@@ -1,0 +1,468 @@
+# SPDX-License-Identifier: MIT
+"""Tests of trials/report: its numbers against values by hand, its files, its refusals, its page in headless Chromium."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "trials" / "report"))
+
+import records
+from records import read_folders
+from stats import curve, estimate, paired_difference, summarize
+from table import Table, number, plain
+
+REPORT = Path(records.__file__).parent
+
+T2 = 0.95 * math.sqrt(2 / 0.0975)  # the 97.5 % quantile of Student’s t with 2 degrees of freedom, in closed form
+STEPS = 100  # an epoch
+
+
+def config(label: str, seed: int, **changes: Any) -> dict[str, Any]:
+    rule = re.sub("[^a-z0-9]", "-", label.lower())
+    return {
+        "type": "config", "record": 1, "run": f"{rule}-s{seed}", "experiment": "quick", "workload": "blobs_mlp",
+        "label": label, "rule": rule, "options": {"lr": 0.1 if label == "SGD" else 0.001, "weight_decay": 0.0},
+        "schedule": {"kind": "cosine", "warmup": 0}, "seed": seed, "epochs": 3, "batch": 128, "steps": 3 * STEPS,
+        "steps_per_epoch": STEPS, "metric": {"name": "accuracy", "unit": "%", "better": "higher"},
+        "parameters": 1000, "state_bytes": 8000, "precision": "float32", "channels_last": False, "threads": 1,
+        "version": "0.1.0", "commit": "0123abc", "compiler": "GNU 12.2.0", "torch": "2.13.0",
+        "machine": {"cpu": "Model 7", "cores": 2, "memory_gib": 23.5, "os": "Debian GNU/Linux 12", "isa": "avx2"},
+        "data": {"name": "blobs", "sha256": "00ff"}, "started": "2026-11-24T19:50:00Z", **changes,
+    }  # fmt: skip
+
+
+def write_record(
+    folder: Path, label: str, seed: int, metrics: list[float], end: str | None = "finished", **changes: Any
+) -> Path:
+    """A record with one evaluation an epoch after that at step 0; a step takes 10 ms, 2 of them in the optimizer."""
+    first = config(label, seed, **changes)
+    lines: list[dict[str, Any]] = [first]
+    for epoch, metric in enumerate(metrics):
+        loss = None if epoch == 0 else 2.0 * 0.3**epoch + 0.01 * seed
+        step = epoch * STEPS
+        lines.append({
+            "type": "evaluation", "step": step, "epoch": float(epoch), "seconds": 0.01 * step,
+            "optimizer_seconds": 0.002 * step, "lr": 0.001, "train_loss": loss, "test_loss": 1.1 * 0.4**epoch,
+            "test_metric": metric,
+        })  # fmt: skip
+    last = (len(metrics) - 1) * STEPS
+    if end == "finished":
+        lines.append({"type": "end", "status": end, "step": last, "seconds": 0.01 * last, "ended": "2026-11-24Z"})
+    elif end == "diverged":
+        reason = f"train loss is nan at step {last + 50}"
+        lines.append({"type": "end", "status": end, "reason": reason, "step": last + 50, "seconds": 0.01 * last + 0.5})
+    path = folder / "records" / f"{first['run']}.jsonl{'' if end else '.part'}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def write_plan(folder: Path, labels: list[str], seeds: list[int], **changes: Any) -> None:
+    trials = [
+        {"run": f"{label.lower()}-s{seed}", "label": label, "rule": label.lower(), "seed": seed}
+        for label in labels
+        for seed in seeds
+    ]
+    plan = {
+        "name": "quick", "title": "A quick comparison", "description": "Blobs.", "workload": "blobs_mlp",
+        "baseline": "Adam", "target": {"metric": "accuracy", "value": 88.0}, "command": "adabelief compare quick",
+        "toml": 'workload = "blobs_mlp"\n# <three> seeds & "rules"\n', "trials": trials,
+        "paper": [{"label": "AdaBelief", "metric": "accuracy", "value": 91.4, "source": "Figure 4"}], **changes,
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "experiment.json").write_text(json.dumps(plan))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four rules, three seeds; SGD's seed 2 diverged, RAdam's seed 3 is missing and its seed 2 broke off."""
+    run = tmp_path / "runs" / "quick"
+    write_plan(run, ["AdaBelief", "Adam", "SGD", "RAdam"], [1, 2, 3])
+    for seed, final in ((1, 91.0), (2, 92.0), (3, 93.0)):
+        write_record(run, "AdaBelief", seed, [10.0, 80.0, 88.0 + seed, final])
+    for seed, final in ((1, 90.0), (2, 91.5), (3, 91.0)):
+        write_record(run, "Adam", seed, [10.0, 75.0, 92.5, final])
+    for seed, final in ((1, 87.0), (3, 88.0)):
+        write_record(run, "SGD", seed, [10.0, 50.0, 80.0, final], state_bytes=0)
+    write_record(run, "SGD", 2, [10.0, 40.0], "diverged")
+    write_record(run, "RAdam", 1, [10.0, 70.0, 85.0, 89.0])
+    write_record(run, "RAdam", 2, [10.0, 71.0], None)
+    return run
+
+
+def report(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(REPORT), *map(str, arguments)]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=env, timeout=120)
+
+
+def summaries(folder: Path) -> dict[str, Any]:
+    (section,), _ = read_folders([folder])
+    return {row.label: row for row in summarize(section)}
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_mean_and_interval_are_those_by_hand() -> None:
+    result = estimate([1.0, 2.0, 6.0])  # deviations -2, -1, 3: s^2 = 14 / 2
+    assert result.mean == 3.0 and result.n == 3
+    assert result.half == pytest.approx(T2 * math.sqrt(7) / math.sqrt(3), rel=1e-9)
+    assert estimate([]) is None
+
+
+def test_one_value_has_no_interval() -> None:
+    result = estimate([4.0])
+    assert (result.mean, result.half, result.low, result.n) == (4.0, None, None, 1)
+    assert not result.excludes_zero
+
+
+def test_a_paired_difference_uses_the_shared_seeds_alone() -> None:
+    result = paired_difference({1: 5.0, 2: 7.0, 3: 9.0, 9: 100.0}, {1: 4.0, 2: 4.0, 3: 7.0, 8: -50.0})
+    assert (result.mean, result.n) == (2.0, 3)  # differences 1, 3, 2: s = 1
+    assert result.half == pytest.approx(T2 / math.sqrt(3), rel=1e-9)
+    assert not result.excludes_zero
+    assert paired_difference({1: 5.0}, {2: 5.0}) is None
+
+
+def test_the_summary_of_a_rule_is_that_by_hand(folder: Path) -> None:
+    rows = summaries(folder)
+    belief, adam, sgd, radam = (rows[label] for label in ("AdaBelief", "Adam", "SGD", "RAdam"))
+    assert belief.final.mean == 92.0 and belief.final.half == pytest.approx(T2 / math.sqrt(3), rel=1e-9)
+    assert belief.difference.mean == pytest.approx(3.5 / 3) and belief.difference.n == 3  # 1, 0.5, 2
+    squares = sum((d - 3.5 / 3) ** 2 for d in (1.0, 0.5, 2.0))
+    assert belief.difference.half == pytest.approx(T2 * math.sqrt(squares / 2 / 3), rel=1e-9)
+    assert adam.difference is None and adam.best.mean == 92.5 and adam.best.half == 0.0
+    assert (belief.steps_to_target, belief.seconds_to_target, belief.reached) == (200.0, 2.0, 3)
+    assert (sgd.steps_to_target, sgd.reached, sgd.ended) == (300.0, 1, 3)
+    assert (belief.step_ms, belief.optimizer_ms) == (pytest.approx(10.0), pytest.approx(2.0))
+    assert (belief.state_bytes, sgd.diverged, radam.unfinished) == (8.0, 1, 1)
+    assert radam.final.half is None and radam.difference.n == 1
+
+
+def test_a_diverged_trial_is_in_no_mean(folder: Path) -> None:
+    sgd = summaries(folder)["SGD"]
+    assert sgd.final.mean == 87.5 and sgd.final.n == 2 and sgd.difference.n == 2
+    (section,), _ = read_folders([folder])
+    assert [p.n for p in curve(section.of("SGD", "finished"), "test_metric")] == [2, 2, 2, 2]
+
+
+def test_a_curve_has_the_mean_and_the_extremes_of_each_step(folder: Path) -> None:
+    (section,), _ = read_folders([folder])
+    point = curve(section.of("AdaBelief"), "test_metric")[2]
+    assert (point.step, point.epoch, point.seconds) == (200, 2.0, 2.0)
+    assert (point.mean, point.low, point.high, point.n) == (90.0, 89.0, 91.0, 3)
+    assert curve(section.of("AdaBelief"), "train_loss")[0].step == 100
+
+
+def test_lower_is_better_where_the_metric_says_so(tmp_path: Path) -> None:
+    write_plan(tmp_path, ["A", "B"], [1], baseline="B", target={"metric": "perplexity", "value": 70.0}, paper=[])
+    metric = {"name": "perplexity", "unit": "", "better": "lower"}
+    write_record(tmp_path, "A", 1, [700.0, 69.0, 62.0, 64.0], metric=metric)
+    write_record(tmp_path, "B", 1, [700.0, 90.0, 71.0, 66.0], metric=metric)
+    (section,), _ = read_folders([tmp_path])
+    table = Table(section, summarize(section))
+    assert table.rows[0].best.mean == 62.0 and table.rows[0].steps_to_target == 100
+    want = "A has the best mean final test perplexity, 64.00, 2.00 below the baseline B (n = 1 seed, so no interval)."
+    assert table.headline == want
+
+
+def test_the_headline_tells_leader_gap_interval_and_n(folder: Path) -> None:
+    (section,), _ = read_folders([folder])
+    want = (
+        "AdaBelief has the best mean final test accuracy, 92.00 %, 1.17 points above the baseline Adam "
+        "(95 % interval −0.73 to +3.06 includes 0, so this could be chance; n = 3 seeds)."
+    )
+    assert Table(section, summarize(section)).headline == want
+
+
+def test_the_headline_compares_a_leading_baseline_with_the_runner_up(folder: Path) -> None:
+    (section,), _ = read_folders([folder])
+    section.plan["baseline"] = "AdaBelief"
+    headline = Table(section, summarize(section)).headline
+    assert headline.startswith("AdaBelief, the baseline, has the best") and "above the runner-up Adam" in headline
+
+
+@pytest.mark.parametrize("baseline", [None, "Lion"])
+def test_without_a_baseline_there_is_no_difference(folder: Path, baseline: str | None) -> None:
+    write_plan(folder, ["AdaBelief", "Adam", "SGD", "RAdam"], [1, 2, 3], baseline=baseline)
+    assert "there is no baseline to compare" in report(folder).stdout
+    assert all(row["difference_mean"] == "" for row in read_csv(folder / "summary.csv"))
+    assert "final less" not in (folder / "report.md").read_text()
+
+
+def test_numbers_keep_four_digits_at_every_size() -> None:
+    assert [number(v) for v in (91.234, 0.01234567, 1876, 0, -0.5, 3e-12)] == [
+        "91.23", "0.01235", "1,876", "0.00", "−0.5000", "3.000e−12",
+    ]  # fmt: skip
+
+
+def test_results_csv_has_a_row_a_number(folder: Path) -> None:
+    assert report(folder).returncode == 0
+    text = (folder / "results.csv").read_text()
+    assert text.splitlines()[0] == "run,workload,rule,seed,epoch,step,seconds,split,metric,value"
+    rows = read_csv(folder / "results.csv")
+    evaluations = 9 * 4 + 2 + 2
+    assert len(rows) == evaluations * 3 - 11  # no train loss at the step 0 of 11 trials
+    row = next(r for r in rows if r["run"] == "adam-s2" and r["step"] == "300" and r["metric"] == "accuracy")
+    assert (row["rule"], row["seed"], row["split"], row["value"]) == ("Adam", "2", "test", "91.5")
+
+
+def test_summary_csv_has_a_line_a_rule_in_plain_numbers(folder: Path) -> None:
+    assert report(folder).returncode == 0
+    assert "±" not in (folder / "summary.csv").read_text()
+    rows = {row["rule"]: row for row in read_csv(folder / "summary.csv")}
+    assert list(rows) == ["AdaBelief", "Adam", "SGD", "RAdam"]
+    belief = rows["AdaBelief"]
+    assert float(belief["final_high"]) - float(belief["final_mean"]) == pytest.approx(T2 / math.sqrt(3))
+    assert (belief["paper_value"], belief["paper_source"], belief["n"]) == ("91.4", "Figure 4", "3")
+    assert (rows["SGD"]["diverged"], rows["SGD"]["ended"], rows["RAdam"]["final_low"]) == ("1", "3", "")
+
+
+def test_the_terminal_gets_the_headline_the_table_and_the_path_within_100_columns(folder: Path) -> None:
+    result = report(folder)
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("AdaBelief has the best") and lines[-1] == str(folder / "index.html")
+    assert max(map(len, lines)) <= 100 and "\33" not in result.stdout
+    assert re.search(r"AdaBelief +92\.00 ± 2\.48 +92\.00 ± 2\.48 +3 +\+1\.17 ± 1\.90", result.stdout)
+
+
+def test_long_labels_keep_the_columns_aligned(tmp_path: Path) -> None:
+    label = "AdaBelief, eps 1e-16, decoupled decay 1e-2"
+    write_record(tmp_path, label, 1, [10.0, 50.0])
+    (section,), _ = read_folders([tmp_path])
+    text = plain(Table(section, summarize(section)))
+    assert text.count(label) == 2 and max(map(len, text.splitlines())) <= 100
+
+
+def test_quiet_prints_the_path_alone_and_out_is_made(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "place"
+    assert report(folder, "--out", out, "--quiet").stdout == f"{out / 'index.html'}\n"
+    assert sorted(p.name for p in out.iterdir()) == ["index.html", "report.md", "results.csv", "summary.csv"]
+    assert not (folder / "index.html").exists()
+
+
+def test_missing_and_broken_off_trials_are_named(folder: Path) -> None:
+    result = report(folder)
+    page, markdown = (folder / "index.html").read_text(), (folder / "report.md").read_text()
+    for place in (result.stderr, page, markdown):
+        assert "planned, but without a record: RAdam seed 3" in place
+        assert "did not finish, not in the numbers: RAdam seed 2" in place
+    assert "SGD seed 2: train loss is nan at step 150" in page
+
+
+def test_a_damaged_line_is_named_and_the_rest_is_used(folder: Path) -> None:
+    path = folder / "records" / "adam-s1.jsonl"
+    lines = path.read_bytes().splitlines()
+    lines[3] = b'{"type":"evaluation","step":20\xff'
+    lines.insert(5, b'{"type":"evaluation","step":250,"epoch":2.5,"seconds":"late"}')
+    path.write_bytes(b"\n".join(lines))
+    result = report(folder)
+    assert result.returncode == 0
+    for number_, what in ((4, "not JSON"), (6, "seconds is not a number")):
+        warning = f"{path}:{number_}: damaged line ({what}); the rest is used"
+        assert warning in result.stderr and warning in html.unescape((folder / "index.html").read_text())
+    assert summaries(folder)["Adam"].finals[1] == 90.0
+
+
+def test_an_earlier_metric_does_not_pass_for_a_lost_final_one(folder: Path) -> None:
+    path = folder / "records" / "adam-s1.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:4] + ["{"] + lines[5:]))
+    assert 1 not in summaries(folder)["Adam"].finals and summaries(folder)["Adam"].unfinished == 1
+
+
+def test_a_final_metric_that_is_not_finite_counts_as_diverged(tmp_path: Path) -> None:
+    write_record(tmp_path, "A", 1, [10.0, math.nan])
+    row = summaries(tmp_path)["A"]
+    assert (row.diverged, row.final) == (1, None)
+    assert report(tmp_path).stdout.startswith("No trial has finished")
+
+
+def test_folders_of_one_experiment_are_merged_and_of_a_trial_run_twice_the_newest_counts(
+    folder: Path, tmp_path: Path
+) -> None:
+    more = tmp_path / "more"
+    write_record(more, "RAdam", 3, [10.0, 70.0, 85.0, 90.0])
+    write_record(more, "Adam", 1, [10.0, 70.0, 85.0, 91.0], started="2026-12-01T00:00:00Z")
+    write_record(more, "Adam", 2, [10.0, 70.0, 85.0, 12.0], started="2025-01-01T00:00:00Z")
+    (section,), _ = read_folders([folder, more])
+    finals = {row.label: row.finals for row in summarize(section)}
+    assert finals["RAdam"] == {1: 89.0, 3: 90.0} and finals["Adam"] == {1: 91.0, 2: 91.5, 3: 91.0}
+    twice = [w for w in section.warnings if "was run twice" in w]
+    assert len(twice) == 2 and f"{more / 'records' / 'adam-s1.jsonl'} is used" in twice[0]
+    assert not any("without a record" in w for w in section.warnings)
+
+
+def test_other_experiments_get_a_section_of_their_own(folder: Path, tmp_path: Path) -> None:
+    write_record(tmp_path / "b", "Adam", 1, [10.0, 20.0], workload="toy_beale", experiment="toys")
+    assert report(folder, tmp_path / "b").returncode == 0
+    assert (folder / "index.html").read_text().count("<section>") == 2
+    assert {r["workload"] for r in read_csv(folder / "summary.csv")} == {"blobs_mlp", "toy_beale"}
+
+
+def test_trials_of_one_label_with_other_options_are_told(folder: Path) -> None:
+    write_record(folder, "Adam", 3, [10.0, 75.0, 85.0, 91.0], options={"lr": 0.5})
+    assert "Adam stands for trials that differ in options" in report(folder).stderr
+
+
+def test_a_folder_without_a_plan_is_read_by_its_records(folder: Path) -> None:
+    (folder / "experiment.json").unlink()
+    result = report(folder)
+    assert result.returncode == 0 and "without a record" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('{"name": "quick", "workload"', "Expecting"),
+        ('{"workload": "blobs_mlp", "trials": [{"label": 3, "seed": 1}]}', "label is not text"),
+        ('{"workload": "blobs_mlp", "target": {"value": Infinity}}', "value is not a number"),
+        ('{"name": "quick", "workload": null}', "workload is not text"),
+    ],
+)
+def test_a_damaged_plan_is_told_and_left_out(folder: Path, text: str, what: str) -> None:
+    (folder / "experiment.json").write_text(text)
+    result = report(folder)
+    assert result.returncode == 0 and f"experiment.json: damaged ({what}" in result.stderr
+
+
+def test_what_cannot_be_reported_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad" / "records").mkdir(parents=True)
+    (tmp_path / "bad" / "records" / "a-s1.jsonl").write_text("nonsense\n")
+    for name, what in (("none", "no folder"), ("empty", "no readable record"), ("bad", "no readable record")):
+        result = report(tmp_path / name)
+        last = result.stderr.splitlines()[-1]
+        assert result.returncode == 1 and last.startswith(f"adabelief report: {what}") and result.stdout == ""
+        assert "Traceback" not in result.stderr
+    assert report().returncode == 2
+    assert "FOLDER" in report("--help").stdout
+
+
+def test_a_place_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = report(folder, "--out", tmp_path / "file")
+    assert result.returncode == 1 and result.stderr.splitlines()[-1].startswith("adabelief report: ")
+
+
+def test_text_of_records_and_plan_is_escaped(folder: Path) -> None:
+    write_plan(folder, ["AdaBelief"], [1], title="<img src=x onerror=alert(1)>", description="<script>boom()</script>")
+    write_record(folder, "a|<b onclick='x'>\"", 1, [10.0, 20.0, 30.0, 40.0])
+    assert report(folder).returncode == 0
+    page = (folder / "index.html").read_text()
+    assert "<img src=x" not in page and "<script>boom" not in page and "<b onclick" not in page
+    assert "a\\|<b onclick" in (folder / "report.md").read_text()
+
+
+def test_the_page_refers_to_nothing_outside_and_has_plotly_once(folder: Path) -> None:
+    assert report(folder).returncode == 0
+    page = (folder / "index.html").read_text()
+    scripts = re.findall(r"<script[^>]*>", page)
+    assert scripts == ["<script>", "<script>"]
+    outside = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"\b(src|srcset|href)\s*=|url\(|@import", outside)
+    assert "default-src 'none'" in page and len(re.findall(r"plotly\.js v\d", page)) == 1
+    assert html.escape('# <three> seeds & "rules"', quote=False) in outside.replace("&#34;", '"')
+
+
+# Put before all other scripts of a copy of the page: counts errors and refused loads, drives the page when it has drawn,
+# and leaves what it saw on <html>.
+PROBE = """<script>
+const seen = {errors: [], violations: []};
+addEventListener("error", event => seen.errors.push(event.message));
+addEventListener("unhandledrejection", event => seen.errors.push(String(event.reason)));
+addEventListener("securitypolicyviolation", event => seen.violations.push(event.blockedURI));
+addEventListener("load", async () => {
+  const wait = ms => new Promise(done => setTimeout(done, ms));
+  await wait(1500);
+  try {
+    const all = [...document.querySelectorAll(".plot")];
+    seen.plots = all.map(plot => plot.querySelectorAll(".main-svg .scatterlayer .trace").length);
+    seen.invalid = all.flatMap(plot => Plotly.validate(plot.data, plot.layout) || []).map(problem => problem.msg);
+    const plot = document.querySelector(".curves");
+    const xs = () => plot._fullData.filter(t => t.name === "Adam" && t.customdata).map(t => Math.max(...t.x));
+    seen.epochs = xs();
+    for (const axis of ["steps", "seconds"]) {
+      document.querySelector(`.axis input[value=${axis}]`).click();
+      await wait(300);
+      seen[axis] = xs();
+    }
+    seen.checked = [...document.querySelectorAll(".axis :checked")].map(input => input.value);
+    seen.title = plot.querySelector(".xtitle").textContent;
+    const shown = () => plot._fullData.filter(t => t.visible === true).map(t => t.legendgroup + t.yaxis);
+    seen.before = shown();
+    const entry = [...plot.querySelectorAll(".legend .traces")].find(e => e.textContent === "Adam");
+    const toggle = entry.querySelector(".legendtoggle");
+    for (const kind of ["mousedown", "mouseup"]) toggle.dispatchEvent(new MouseEvent(kind, {bubbles: true}));
+    await wait(800);
+    seen.after = shown();
+    seen.buttons = [...plot.querySelectorAll(".modebar-btn")].map(e => e.dataset.title);
+    seen.legend = [...plot.querySelectorAll(".legendtext")].map(e => e.textContent);
+    seen.width = [document.documentElement.scrollWidth, innerWidth];
+  } catch (error) { seen.errors.push(String(error)); }
+  document.documentElement.dataset.seen = JSON.stringify(seen);
+});
+</script>"""
+
+
+def in_chromium(page: Path, *options: str) -> dict[str, Any]:
+    """What the probe saw on a copy of the page, opened without network."""
+    chromium = shutil.which("chromium")
+    assert chromium, "these tests drive a browser: install the Debian package chromium"
+    copy = page.with_name("probed.html")
+    copy.write_text(page.read_text().replace("<script>", f"{PROBE}<script>", 1))
+    command = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={page.parent / 'profile'}",
+        "--virtual-time-budget=20000", "--window-size=1280,2000", *options, "--dump-dom", copy.as_uri(),
+    ]  # fmt: skip
+    dom = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180).stdout
+    found = re.search(r'<html[^>]* data-seen="([^"]*)"', dom)
+    assert found, "the probe in the page did not finish"
+    return json.loads(html.unescape(found[1]))
+
+
+def test_in_a_browser_the_page_draws_and_its_controls_work(folder: Path, tmp_path: Path) -> None:
+    assert report(folder, "--out", tmp_path / "out").returncode == 0
+    seen = in_chromium(tmp_path / "out" / "index.html")
+    assert (seen["errors"], seen["violations"], seen["invalid"]) == ([], [], [])
+    curves, dots = seen["plots"]
+    assert curves == 6 + 8 + 4 + 2  # bands of three rules, lines of four, two lost trials, each in two plots; 2 crosses
+    assert dots == 3 + 4 * 2  # seeds joined; trials and mean of each rule
+    assert (seen["epochs"], seen["steps"], seen["seconds"]) == ([3, 3], [300, 300], [3, 3])
+    assert (seen["title"], seen["checked"]) == ("seconds of training", ["seconds"])
+    gone = set(seen["before"]) - set(seen["after"])
+    assert gone == {"Adamy", "Adamy2"}, "a click on Adam in the legend hides it in both plots and nothing else"
+    assert seen["legend"] == ["AdaBelief", "Adam", "SGD (1 diverged)", "RAdam"]
+    assert len(seen["buttons"]) == 2, "no button of plotly's that sends the figure to a server"
+
+
+def test_in_a_narrow_window_the_page_does_not_scroll_sideways(folder: Path, tmp_path: Path) -> None:
+    assert report(folder, "--out", tmp_path / "out").returncode == 0
+    seen = in_chromium(tmp_path / "out" / "index.html", "--window-size=600,2000")
+    assert seen["errors"] == [] and seen["width"][0] <= seen["width"][1] == 600
+
+
+def test_a_rule_whose_trials_all_diverged_at_once_is_drawn_as_crosses(tmp_path: Path) -> None:
+    write_plan(tmp_path, ["Adam", "SGD"], [1, 2])
+    for seed in (1, 2):
+        write_record(tmp_path, "Adam", seed, [10.0, 75.0, 85.0, 90.0 + seed])
+        write_record(tmp_path, "SGD", seed, [], "diverged")
+    assert report(tmp_path).returncode == 0
+    seen = in_chromium(tmp_path / "index.html")
+    assert seen["errors"] == [] and seen["legend"] == ["Adam", "SGD (2 diverged)"]

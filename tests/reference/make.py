@@ -1,0 +1,449 @@
+# SPDX-License-Identifier: MIT
+"""Writes the reference trajectories: each rule run by implementations that share no code with this project.
+
+python make.py              write problems.json and one file a rule
+python make.py adam sgd     write problems.json and the files of these rules
+python make.py --check      run everything again and compare with the files; write nothing
+
+Every trajectory is also held against the rule's formula, written once more below and run in NumPy's long double; a
+file is written only if all of its cases agree with it to a tenth of their tolerance. A new rule is its defaults, its
+formula, the functions that build it in other libraries, and its cases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import torch
+from adabelief_pytorch import AdaBelief
+
+FOLDER = Path(__file__).parent
+WEIGHTS = 8
+STEPS = 1001
+STORED = [*range(1, 11), *range(100, STEPS, 100), STEPS]
+TOLERANCE = 1e-12
+
+Options = dict[str, Any]
+Step = Callable[[int, np.ndarray, np.ndarray], np.ndarray]  # x after step t, from t, x and the gradient at x
+
+# The tests regenerate the gradients from this, bit for bit, so that none are stored.
+RECIPE = [
+    "z = output number 8 t + i of SplitMix64 with seed 0, for step t = 1, 2, ... and weight i = 0 ... 7, that is, in",
+    "uint64 arithmetic: z = (8 t + i) * 0x9E3779B97F4A7C15; z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;",
+    "z = (z ^ z >> 27) * 0x94D049BB133111EB; z = z ^ z >> 31.",
+    "u = (int64(z >> 11) - 2^52) * 2^-52, exact and in [-1, 1).",
+    "mean = -problem.mean[i] if problem.flip and t is even, else problem.mean[i].",
+    "g = 0 if z & problem.zeros, else problem.curvature[i] * (x - problem.target[i]) + (mean + problem.spread * u),",
+    "in double. curvature and spread are 0 or powers of two, so that fused and separate operations give the same bits.",
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Eight weights with the gradients of RECIPE; without curvature these do not depend on the weights."""
+
+    start: list[float]
+    mean: list[float]
+    spread: float = 0.0
+    flip: bool = False
+    zeros: int = 0
+    curvature: tuple[float, ...] = (0.0,) * WEIGHTS
+    target: tuple[float, ...] = (0.0,) * WEIGHTS
+
+    def gradient(self, t: int, x: np.ndarray) -> np.ndarray:
+        z = np.array([splitmix64(8 * t + i) for i in range(WEIGHTS)], np.uint64)
+        u = ((z >> np.uint64(11)).astype(np.int64) - 2**52) * 2.0**-52
+        mean = np.array(self.mean) * (-1 if self.flip and t % 2 == 0 else 1)
+        g = np.array(self.curvature) * (x - np.array(self.target)) + (mean + self.spread * u)
+        return np.where(z & np.uint64(self.zeros), 0, g)
+
+
+def splitmix64(n: int) -> int:
+    mask = 2**64 - 1
+    z = n * 0x9E3779B97F4A7C15 & mask
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & mask
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & mask
+    return z ^ z >> 31
+
+
+START = [1.5, -1.25, 1.0, -0.75, 0.5, -0.25, 0.125, 0.0]
+NONE = [0.0] * WEIGHTS
+MEANS = [-0.1, 0.2, -0.3, 0.4, -0.5, 0.6, -0.7, 0.8]
+
+# The weights keep their signs: after a walk from 1 through 0, what is left of x has few correct digits in anyone's
+# arithmetic. huge and tiny: about 1e10 and 1e-10; tiny starts at 0, so that its steps do not vanish in large weights.
+PROBLEMS = {
+    "noisy": Problem(
+        START,
+        NONE,
+        spread=0.5,
+        curvature=(2.0, 1.0, 0.5, 0.25, 2.0, 1.0, 0.5, 0.25),
+        target=(0.6, -0.6) * 4,
+    ),
+    "sparse": Problem(START, NONE, spread=1.0, zeros=7),
+    "constant": Problem(START, MEANS),
+    "flipping": Problem(START, MEANS, flip=True),
+    "huge": Problem(START, NONE, spread=2.0**33),
+    "tiny": Problem(NONE, NONE, spread=2.0**-33),
+}
+ALL = tuple(PROBLEMS)
+
+# This project's options; a case stores all of them.
+DEFAULTS: dict[str, Options] = {
+    "adabelief": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    "adam": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    "amsgrad": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
+    "sgd": {"lr": 0.1, "momentum": 0.9, "dampening": 0.0, "nesterov": False},
+}
+COMMON: Options = {"weight_decay": 0.0, "decay": "coupled"}
+
+
+def adabelief(o: Options, t: int, x, g, m=0, s=0):
+    m = o["beta1"] * m + (1 - o["beta1"]) * g
+    s = o["beta2"] * s + (1 - o["beta2"]) * (g - m) ** 2 + o["eps"]
+    m_hat, s_hat = m / (1 - o["beta1"] ** t), s / (1 - o["beta2"] ** t)
+    return x - o["lr"] * m_hat / (np.sqrt(s_hat) + o["eps"]), m, s
+
+
+def adam(o: Options, t: int, x, g, m=0, v=0):
+    m = o["beta1"] * m + (1 - o["beta1"]) * g
+    v = o["beta2"] * v + (1 - o["beta2"]) * g**2
+    m_hat, v_hat = m / (1 - o["beta1"] ** t), v / (1 - o["beta2"] ** t)
+    return x - o["lr"] * m_hat / (np.sqrt(v_hat) + o["eps"]), m, v
+
+
+def amsgrad(o: Options, t: int, x, g, m=0, v=0, largest=0):
+    m = o["beta1"] * m + (1 - o["beta1"]) * g
+    v = o["beta2"] * v + (1 - o["beta2"]) * g**2
+    largest = np.maximum(largest, v)
+    m_hat, largest_hat = m / (1 - o["beta1"] ** t), largest / (1 - o["beta2"] ** t)
+    return x - o["lr"] * m_hat / (np.sqrt(largest_hat) + o["eps"]), m, v, largest
+
+
+def sgd(o: Options, t: int, x, g, b=0):
+    b = o["momentum"] * b + (1 if t == 1 else 1 - o["dampening"]) * g
+    return x - o["lr"] * (g + o["momentum"] * b if o["nesterov"] else b), b
+
+
+FORMULAS = {"adabelief": adabelief, "adam": adam, "amsgrad": amsgrad, "sgd": sgd}
+
+
+def formula(rule: str, options: Options) -> Step:
+    o = {name: np.longdouble(value) if isinstance(value, float) else value for name, value in options.items()}
+    state: tuple = ()
+
+    def step(t: int, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        nonlocal state
+        wd, kind = o["weight_decay"], o["decay"]
+        if kind == "coupled":
+            g = g + wd * x
+        else:
+            x = x * (1 - (o["lr"] * wd if kind == "decoupled" else wd))
+        x, *state = FORMULAS[rule](o, t, x, g, *state)
+        return x
+
+    return step
+
+
+def betas(o: Options) -> tuple[float, float]:
+    return o["beta1"], o["beta2"]
+
+
+def torch_adam(o: Options, weights: list) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if o["decay"] == "decoupled" else torch.optim.Adam
+    return kind(weights, o["lr"], betas(o), o["eps"], o["weight_decay"])
+
+
+def torch_amsgrad(o: Options, weights: list) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if o["decay"] == "decoupled" else torch.optim.Adam
+    return kind(weights, o["lr"], betas(o), o["eps"], o["weight_decay"], amsgrad=True)
+
+
+def torch_sgd(o: Options, weights: list) -> torch.optim.Optimizer:
+    return torch.optim.SGD(weights, o["lr"], o["momentum"], o["dampening"], o["weight_decay"], nesterov=o["nesterov"])
+
+
+def adabelief_pytorch(o: Options, weights: list) -> torch.optim.Optimizer:
+    decouple, fixed = o["decay"] != "coupled", o["decay"] == "fixed"
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints, even without its change log
+        return AdaBelief(
+            weights,
+            o["lr"],
+            betas(o),
+            o["eps"],
+            o["weight_decay"],
+            weight_decouple=decouple,
+            fixed_decay=fixed,
+            rectify=False,
+            print_change_log=False,
+        )
+
+
+def optax_adabelief(o: Options) -> optax.GradientTransformation:
+    return optax.scale_by_belief(*betas(o), eps=o["eps"], eps_root=o["eps"])
+
+
+def optax_adam(o: Options) -> optax.GradientTransformation:
+    return optax.scale_by_adam(*betas(o), eps=o["eps"])
+
+
+def optax_sgd(o: Options) -> optax.GradientTransformation:
+    return optax.trace(o["momentum"], o["nesterov"])
+
+
+def run_torch(build: Callable, options: Options, start: list[float]) -> Step:
+    weights = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
+    optimizer = build(options, [weights])
+
+    def step(t: int, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        weights.grad = torch.tensor(g)  # a copy: adabelief-pytorch adds coupled decay to it
+        optimizer.step()
+        return weights.detach().numpy().copy()
+
+    return step
+
+
+def run_optax(build: Callable, options: Options, start: list[float]) -> Step:
+    """Chains the scaling with the decay where its kind belongs, as optax.adamw and optax.adabelief chain theirs."""
+    wd, kind = options["weight_decay"], options["decay"]
+    none = optax.identity()
+    chain = optax.chain(
+        optax.add_decayed_weights(wd) if kind == "coupled" else none,
+        build(options),
+        optax.add_decayed_weights(wd) if kind == "decoupled" else none,
+        optax.scale_by_learning_rate(options["lr"]),
+        optax.add_decayed_weights(-wd) if kind == "fixed" else none,
+    )
+    state = chain.init(jax.numpy.array(start))
+    update = jax.jit(chain.update)
+
+    def step(t: int, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        nonlocal state
+        updates, state = update(g, state, x)
+        return np.asarray(optax.apply_updates(x, updates))
+
+    return step
+
+
+TORCH, BELIEF, OPTAX = "torch", "adabelief-pytorch", "optax"
+IMPLEMENTATIONS = {
+    (TORCH, "adam"): (run_torch, torch_adam),
+    (TORCH, "amsgrad"): (run_torch, torch_amsgrad),
+    (TORCH, "sgd"): (run_torch, torch_sgd),
+    (BELIEF, "adabelief"): (run_torch, adabelief_pytorch),
+    (OPTAX, "adabelief"): (run_optax, optax_adabelief),
+    (OPTAX, "adam"): (run_optax, optax_adam),
+    (OPTAX, "sgd"): (run_optax, optax_sgd),
+}
+PACKAGES = {TORCH: ("torch",), BELIEF: ("adabelief-pytorch", "torch"), OPTAX: ("optax", "jax", "jaxlib")}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Options beyond the defaults, run on each problem by each implementation."""
+
+    label: str
+    options: Options
+    problems: tuple[str, ...]
+    by: tuple[str, ...]
+
+
+# Not here, because the implementation means something else: optax's amsgrad (the maximum of v after its bias
+# correction), torch's dampening without momentum (ignored), and optax has no dampening.
+SETTINGS = {
+    "adabelief": [
+        Setting("eps 1e-8", {}, ALL, (BELIEF, OPTAX)),
+        Setting("eps 1e-16", {"eps": 1e-16}, ALL, (BELIEF, OPTAX)),
+        Setting("betas .5 .999", {"beta1": 0.5, "eps": 1e-12}, ("noisy", "sparse", "flipping"), (BELIEF, OPTAX)),
+        Setting("betas .9 .9", {"lr": 1e-2, "beta2": 0.9, "eps": 1e-10}, ("noisy", "sparse"), (BELIEF, OPTAX)),
+        Setting("beta1 0", {"lr": 1e-4, "beta1": 0.0}, ("noisy",), (BELIEF, OPTAX)),
+        Setting("eps 1e-3", {"eps": 1e-3}, ("noisy", "tiny"), (BELIEF, OPTAX)),
+        Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy", "sparse"), (BELIEF, OPTAX)),
+        Setting("coupled decay, eps 1e-16", {"eps": 1e-16, "weight_decay": 0.1}, ("noisy",), (BELIEF, OPTAX)),
+        Setting("decoupled decay", {"weight_decay": 0.1, "decay": "decoupled"}, ("noisy", "constant"), (BELIEF, OPTAX)),
+        Setting("fixed decay", {"weight_decay": 1e-3, "decay": "fixed"}, ("noisy", "sparse"), (BELIEF, OPTAX)),
+    ],
+    "adam": [
+        Setting("defaults", {}, ALL, (TORCH, OPTAX)),
+        Setting("betas .5 .9", {"lr": 1e-2, "beta1": 0.5, "beta2": 0.9}, ("noisy", "flipping"), (TORCH, OPTAX)),
+        Setting("eps 1e-3", {"eps": 1e-3}, ("noisy", "tiny"), (TORCH, OPTAX)),
+        Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy", "sparse"), (TORCH, OPTAX)),
+        Setting("decoupled decay", {"weight_decay": 0.1, "decay": "decoupled"}, ("noisy", "sparse"), (TORCH, OPTAX)),
+        Setting("fixed decay", {"weight_decay": 1e-3, "decay": "fixed"}, ("noisy",), (OPTAX,)),
+    ],
+    "amsgrad": [
+        Setting("defaults", {}, ALL, (TORCH,)),
+        Setting("betas .5 .9", {"lr": 1e-2, "beta1": 0.5, "beta2": 0.9}, ("noisy", "sparse"), (TORCH,)),
+        Setting("eps 1e-3", {"eps": 1e-3}, ("noisy",), (TORCH,)),
+        Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy", "sparse"), (TORCH,)),
+        Setting("decoupled decay", {"weight_decay": 0.1, "decay": "decoupled"}, ("noisy",), (TORCH,)),
+    ],
+    "sgd": [
+        Setting("momentum .9", {}, ALL, (TORCH,)),
+        Setting("momentum 0", {"momentum": 0.0}, ("noisy",), (TORCH, OPTAX)),
+        Setting("dampening .5", {"dampening": 0.5}, ("noisy", "flipping"), (TORCH,)),
+        Setting("nesterov", {"nesterov": True}, ("noisy", "sparse", "constant"), (TORCH, OPTAX)),
+        Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy", "sparse"), (TORCH, OPTAX)),
+        Setting("nesterov, coupled decay", {"nesterov": True, "weight_decay": 1e-2}, ("noisy",), (TORCH, OPTAX)),
+        Setting("decoupled decay", {"weight_decay": 1e-2, "decay": "decoupled"}, ("noisy",), (OPTAX,)),
+        Setting("fixed decay", {"weight_decay": 1e-3, "decay": "fixed"}, ("noisy",), (OPTAX,)),
+    ],
+}
+
+
+def version(package: str) -> str:
+    return metadata.version(package).partition("+")[0]  # 2.13.0+cpu and 2.13.0 are the same sources
+
+
+def trajectory(problem: Problem, step: Step, kind: type = np.float64) -> np.ndarray:
+    """x after each step, (STEPS, WEIGHTS)."""
+    x = np.array(problem.start, kind)
+    rows = []
+    for t in range(1, STEPS + 1):
+        x = step(t, x, problem.gradient(t, x))
+        rows.append(x)
+    return np.array(rows)
+
+
+def error(a: np.ndarray, b: np.ndarray, scale: float) -> float:
+    """The largest difference in the measure that the C++ test uses; NaN where a value is."""
+    return float((np.abs(a - b) / np.maximum(np.maximum(np.abs(a), np.abs(b)), scale)).max())
+
+
+def make(rule: str) -> tuple[dict[str, Any], bool]:
+    """The contents of RULE.json, and whether all cases agree with the formula."""
+    cases, packages, agrees = [], set(), True
+    to_formula, between = [], []
+    for setting in SETTINGS[rule]:
+        options = DEFAULTS[rule] | COMMON | setting.options
+        for name in setting.problems:
+            problem = PROBLEMS[name]
+            exact = trajectory(problem, formula(rule, options), np.longdouble)
+            scale = float(f"{np.abs(np.diff(exact[:10], axis=0)).max():.0e}")
+            paths = []
+            for library in setting.by:
+                run, build = IMPLEMENTATIONS[library, rule]
+                path = trajectory(problem, run(build, options, problem.start))
+                distance = error(path, exact, scale)
+                to_formula.append(distance)
+                implementation = f"{library} {version(library)}"
+                title = f"{implementation}, {setting.label}, {name}"
+                if not distance <= TOLERANCE / 10:
+                    print(f"{rule}: {title}: differs from the formula by {distance:.1e}", file=sys.stderr)
+                    agrees = False
+                paths.append(path)
+                packages.update(PACKAGES[library])
+                cases.append(
+                    {
+                        "name": title,
+                        "implementation": implementation,
+                        "problem": name,
+                        "options": options,
+                        "tolerance": TOLERANCE,
+                        "scale": scale,
+                        "start": problem.start,
+                        "steps": STORED,
+                        "x": path[np.array(STORED) - 1].tolist(),
+                    }
+                )
+            if len(paths) == 2:
+                between.append(error(*paths, scale))
+    pair = f", {np.max(between):.1e} between two implementations ({len(between)} pairs)" if between else ""
+    print(f"{rule}: {len(cases)} cases; largest difference {np.max(to_formula):.1e} to the formula{pair}")
+    return {"made_by": {package: version(package) for package in sorted(packages)}, "cases": cases}, agrees
+
+
+def problems() -> dict[str, Any]:
+    """The contents of problems.json: the recipe and gradients at the start to check a regeneration by ==."""
+    content = {}
+    for name, p in PROBLEMS.items():
+        check = [{"t": t, "g": p.gradient(t, np.array(p.start)).tolist()} for t in (1, 2, 3, STEPS)]
+        content[name] = vars(p) | {"check": check}
+    return {
+        "recipe": RECIPE,
+        "check": "g of all weights at step t and x = start, to be equal bit for bit",
+        "problems": content,
+    }
+
+
+def text(value: Any, indent: str = "") -> str:
+    """JSON with a list of numbers, or an object of nothing but scalars, on one line."""
+    inner = indent + " "
+    if isinstance(value, dict) and any(isinstance(item, dict | list) for item in value.values()):
+        lines = [f"{inner}{json.dumps(key)}: {text(item, inner)}" for key, item in value.items()]
+    elif isinstance(value, list | tuple) and value and isinstance(value[0], list | dict | str):
+        lines = [inner + text(item, inner) for item in value]
+    else:
+        return json.dumps(value, allow_nan=False)
+    left, right = "{}" if isinstance(value, dict) else "[]"
+    return left + "\n" + ",\n".join(lines) + "\n" + indent + right
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text(content) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def check(path: Path, content: dict[str, Any]) -> bool:
+    """Compares a file with what it would be now. On another machine the last bits of x may differ."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        print(f"{path.name}: {problem}; run make.py", file=sys.stderr)
+        return False
+    now = json.loads(text(content))
+    if stored == now:
+        print(f"{path.name}: bit-equal")
+        return True
+    if stored.get("made_by") != now.get("made_by"):
+        print(f"{path.name}: made by {stored.get('made_by')}, here is {now.get('made_by')}", file=sys.stderr)
+        return False
+    paths = [[case.pop("x") for case in file.get("cases", [])] for file in (stored, now)]
+    if stored != now or not paths[0]:
+        print(f"{path.name}: not what make.py describes; run make.py", file=sys.stderr)
+        return False
+    scales = [case["scale"] for case in now["cases"]]
+    worst = max(error(np.array(a), np.array(b), scale) for a, b, scale in zip(*paths, scales, strict=True))
+    print(f"{path.name}: largest difference {worst:.1e}")
+    return worst <= TOLERANCE / 10
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rules", nargs="*", metavar="RULE", help=f"one of {', '.join(SETTINGS)}; all if none is named")
+    parser.add_argument("--check", action="store_true", help="compare with the files, write nothing")
+    arguments = parser.parse_args()
+    unknown = [rule for rule in arguments.rules if rule not in SETTINGS]
+    if unknown:
+        parser.error(f"no rule {unknown[0]}; there are {', '.join(SETTINGS)}")
+
+    torch.set_num_threads(1)
+    jax.config.update("jax_enable_x64", True)
+    good = True
+    files = {"problems": (problems(), True)} | {rule: make(rule) for rule in arguments.rules or SETTINGS}
+    for name, (content, agrees) in files.items():
+        path = FOLDER / f"{name}.json"
+        good &= agrees
+        if arguments.check:
+            good &= check(path, content)
+        elif agrees:
+            write(path, content)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// Image classification: batches from memory, crop and flip, cross-entropy, test accuracy.
+#pragma once
+
+#include <ATen/autocast_mode.h>
+#include <torch/torch.h>
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "random.h"
+#include "workload.h"
+
+namespace adabelief::trials {
+
+/// What a classification workload adds to its model.
+struct ClassificationOptions {
+  std::int64_t epochs, batch;  ///< the workload's own
+  std::int64_t pad = 0;        ///< pixels of zero padding around an image, from which a random crop is taken
+  bool flip = false;           ///< mirror every other training image, at random
+};
+
+/// A network of any type: images (N, C, H, W) -> logits (N, classes).
+struct Network {
+  template <class Holder>
+  Network(Holder network)
+      : module(network.ptr()), forward([network](const torch::Tensor& x) mutable { return network->forward(x); }) {}
+
+  std::shared_ptr<torch::nn::Module> module;
+  std::function<torch::Tensor(const torch::Tensor&)> forward;
+};
+
+class Classification : public Workload {
+ public:
+  Classification(const Setup& setup, std::string_view data_name, Network network, ClassificationOptions options)
+      : setup_(setup),
+        data_name_(data_name),
+        images_(data::load(data_name, setup.data_root)),
+        network_(std::move(network)),
+        options_(options) {
+    if (setup.epochs > 0) options_.epochs = setup.epochs;
+    if (setup.batch > 0) options_.batch = setup.batch;
+    if (setup.channels_last) {
+      for (auto& p : parameters()) {
+        if (p.dim() == 4) p.set_data(p.contiguous(torch::MemoryFormat::ChannelsLast));
+      }
+    }
+    for (std::size_t c = 0; c < images_.train.channels; ++c) {
+      for (int v = 0; v < 256; ++v) {
+        table_[c][v] = (static_cast<float>(v) / 255 - images_.mean[c]) / images_.std[c];
+      }
+    }
+  }
+
+  std::vector<torch::Tensor> parameters() override { return network_.module->parameters(); }
+  std::int64_t epochs() const override { return options_.epochs; }
+  std::int64_t batch() const override { return options_.batch; }
+  /// The last batch of an epoch is left out where it would not be whole, as each step is to weigh alike.
+  std::int64_t steps_per_epoch() const override { return count(images_.train) / options_.batch; }
+
+  double backward(std::int64_t t) override {
+    const std::int64_t epoch = (t - 1) / steps_per_epoch(), first = (t - 1) % steps_per_epoch() * options_.batch;
+    if (epoch != shuffled_) {
+      order_ = permutation(count(images_.train), Random(seed(), shuffle_key, epoch));
+      shuffled_ = epoch;
+    }
+    auto [x, y] = gather(images_.train, std::span(order_).subspan(first, options_.batch), epoch, true);
+    network_.module->train();
+    const torch::Tensor loss = torch::nn::functional::cross_entropy(forward(x), y);
+    loss.backward();
+    return loss.item<double>();
+  }
+
+  Evaluation evaluate() override {
+    const torch::NoGradGuard no_grad;
+    network_.module->eval();
+    constexpr std::int64_t chunk = 500;
+    std::vector<std::int64_t> order(count(images_.test));
+    std::iota(order.begin(), order.end(), 0);
+    double loss = 0, right = 0;
+    for (std::int64_t first = 0; first < std::ssize(order); first += chunk) {
+      const auto n = std::min<std::int64_t>(chunk, std::ssize(order) - first);
+      auto [x, y] = gather(images_.test, std::span(order).subspan(first, n), 0, false);
+      const torch::Tensor logits = forward(x);
+      loss +=
+          torch::nn::functional::cross_entropy(logits, y, torch::nn::CrossEntropyLossOptions().reduction(torch::kSum))
+              .item<double>();
+      right += (logits.argmax(1) == y).sum().item<double>();
+    }
+    return {loss / static_cast<double>(order.size()), 100 * right / static_cast<double>(order.size())};
+  }
+
+  Metric metric() const override { return {"accuracy", "%", true}; }
+  std::string data_name() const override { return data_name_; }
+  std::string data_sha256() const override { return images_.sha256; }
+
+ private:
+  static constexpr std::uint64_t shuffle_key = 1, augment_key = 2;
+
+  static std::int64_t count(const data::Images& images) { return static_cast<std::int64_t>(images.count); }
+  std::uint64_t seed() const { return static_cast<std::uint64_t>(setup_.seed); }
+
+  torch::Tensor forward(const torch::Tensor& x) {
+    if (!setup_.bfloat16) return network_.forward(x);
+    struct Autocast {
+      Autocast() {
+        at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+        at::autocast::set_autocast_enabled(at::kCPU, true);
+      }
+      ~Autocast() {
+        at::autocast::clear_cache();
+        at::autocast::set_autocast_enabled(at::kCPU, false);
+      }
+    } autocast;
+    return network_.forward(x).to(torch::kFloat32);
+  }
+
+  // The images of these indices, normalized: x (N, C, H, W) float32, y (N) int64. An image's augmentation depends on
+  // seed, epoch and index alone.
+  std::pair<torch::Tensor, torch::Tensor> gather(const data::Images& images, std::span<const std::int64_t> indices,
+                                                 std::int64_t epoch, bool augment) const {
+    const auto n = std::ssize(indices), channels = std::int64_t(images.channels), height = std::int64_t(images.height),
+               width = std::int64_t(images.width), area = height * width, pad = augment ? options_.pad : 0;
+    const auto format = setup_.channels_last ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::Contiguous;
+    torch::Tensor x = torch::empty({n, channels, height, width}, torch::TensorOptions().memory_format(format));
+    torch::Tensor y = torch::empty({n}, torch::kInt64);
+    const std::int64_t step_c = x.stride(1), step_w = x.stride(3);
+    for (std::int64_t i = 0; i < n; ++i) {
+      const std::int64_t index = indices[i];
+      std::int64_t down = 0, right = 0;
+      bool flip = false;
+      if (augment && (pad > 0 || options_.flip)) {
+        Random random(seed(), augment_key, static_cast<std::uint64_t>(epoch * count(images) + index));
+        down = std::int64_t(random.below(2 * pad + 1)) - pad;
+        right = std::int64_t(random.below(2 * pad + 1)) - pad;
+        flip = options_.flip && random.below(2) == 1;
+      }
+      y.mutable_data_ptr<std::int64_t>()[i] = images.labels[index];
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const auto& value = table_[c];
+        const std::uint8_t* from = images.pixels.data() + (index * channels + c) * area;
+        float* to = x.mutable_data_ptr<float>() + i * channels * area + c * step_c;
+        for (std::int64_t h = 0; h < height; ++h) {
+          const std::int64_t source = h + down;
+          const bool inside = source >= 0 && source < height;
+          for (std::int64_t w = 0; w < width; ++w) {
+            const std::int64_t column = (flip ? width - 1 - w : w) + right;
+            // The padding is zero after normalization, which is the mean colour.
+            *to = inside && column >= 0 && column < width ? value[from[source * width + column]] : 0.f;
+            to += step_w;
+          }
+        }
+      }
+    }
+    return {x, y};
+  }
+
+  Setup setup_;
+  std::string data_name_;
+  data::ImageData images_;
+  Network network_;
+  ClassificationOptions options_;
+  std::array<std::array<float, 256>, 3> table_;  // (channel, pixel) -> normalized value
+  std::vector<std::int64_t> order_;
+  std::int64_t shuffled_ = -1;  // the epoch that order_ is of
+};
+
+}  // namespace adabelief::trials

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: MIT
+// Trials as processes: a crash loses one trial, Ctrl-C none that is finished.
+#include "compare.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <thread>
+
+#include "experiment.h"
+#include "terminal.h"
+#include "trial.h"
+
+extern char** environ;
+
+namespace adabelief::trials {
+namespace {
+
+namespace fs = std::filesystem;
+
+volatile std::sig_atomic_t signals = 0;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// One trial of the plan, before, while and after its process runs.
+struct Entry {
+  Trial trial;
+  fs::path record;
+  enum { waiting, running, finished, diverged, stopped, crashed } state = waiting;
+  double share = 0, seconds = 0, loss = 0;
+  std::optional<double> metric;
+  std::string metric_name, unit, why;
+
+  pid_t pid = 0;
+  int pipe = -1;
+  double started = 0;
+  std::string line;  // what has come of an unfinished line
+
+  bool done() const { return state == finished || state == diverged; }
+};
+
+void spawn(Entry& e, const fs::path& folder, const fs::path& data_root) {
+  std::vector<std::string> words = e.trial.arguments();
+  words.insert(words.begin(), "adabelief");
+  words.insert(words.end(), {"--out", folder.string(), "--progress", "json"});
+  if (!data_root.empty()) words.insert(words.end(), {"--data", data_root.string()});
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) throw Error(fmt::format("cannot make a pipe: {}", std::strerror(errno)));
+  const std::string log = (folder / "log" / (e.trial.run() + ".txt")).string();
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&files, ends[1], 1);
+  posix_spawn_file_actions_addopen(&files, 2, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  posix_spawnattr_t attributes;  // a group of its own, so that the terminal's Ctrl-C reaches this process alone
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  const int error = posix_spawn(&e.pid, "/proc/self/exe", &files, &attributes, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&files);
+  posix_spawnattr_destroy(&attributes);
+  close(ends[1]);
+  if (error != 0) {
+    close(ends[0]);
+    throw Error(fmt::format("cannot start a trial: {}", std::strerror(error)));
+  }
+  e.pipe = ends[0];
+  e.state = Entry::running;
+  e.started = now();
+}
+
+void take(Entry& e, const std::string& line) {
+  const Json json = Json::parse(line, nullptr, false);
+  if (json.is_discarded()) return;
+  if (json.contains("status")) {
+    e.why = json.value("reason", "");
+    const std::string status = json["status"];
+    e.state = status == "finished" ? Entry::finished : status == "diverged" ? Entry::diverged : Entry::stopped;
+    return;
+  }
+  e.share = json["step"].get<double>() / json["steps"].get<double>();
+  e.seconds = json["seconds"];
+  if (json["loss"].is_number()) e.loss = json["loss"];
+  if (json["metric"].is_number()) e.metric = json["metric"];
+  e.metric_name = json["metric_name"];
+  e.unit = json["unit"];
+}
+
+// Reads what has come; at the end of the stream collects the process. Returns whether it has ended.
+bool read_from(Entry& e, const fs::path& folder) {
+  char buffer[4096];
+  const ssize_t n = read(e.pipe, buffer, sizeof buffer);
+  if (n < 0 && (errno == EINTR || errno == EAGAIN)) return false;
+  if (n > 0) {
+    e.line.append(buffer, static_cast<std::size_t>(n));
+    for (std::size_t end; (end = e.line.find('\n')) != std::string::npos; e.line.erase(0, end + 1)) {
+      take(e, e.line.substr(0, end));
+    }
+    return false;
+  }
+  close(e.pipe);
+  e.pipe = -1;
+  int status = 0;
+  waitpid(e.pid, &status, 0);
+  if (e.state == Entry::running) {
+    e.state = Entry::crashed;
+    const fs::path log = folder / "log" / (e.trial.run() + ".txt");
+    std::string last;
+    std::ifstream in(log);
+    for (std::string line; std::getline(in, line);) {
+      if (!line.empty()) last = line;
+    }
+    e.why = fmt::format("{}; {}",
+                        WIFSIGNALED(status)
+                            ? fmt::format("ended by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)))
+                            : fmt::format("exit status {}", WEXITSTATUS(status)),
+                        last.empty() ? "no message" : last);
+  }
+  return true;
+}
+
+std::string metric_text(const Entry& e) {
+  return e.metric ? fmt::format("{} {:.2f}{}{}", e.metric_name, *e.metric, e.unit.empty() ? "" : " ", e.unit) : "";
+}
+
+std::string outcome(const Entry& e, bool live) {
+  switch (e.state) {
+    case Entry::finished: return terminal::paint("finished", 32, live);
+    case Entry::diverged: return terminal::paint("diverged: " + e.why, 33, live);
+    case Entry::crashed: return terminal::paint("crashed: " + e.why, 31, live);
+    case Entry::stopped: return terminal::paint("stopped", 33, live);
+    case Entry::waiting: return terminal::paint("waiting", 2, live);
+    case Entry::running: break;
+  }
+  const double left = e.share > 0 ? e.seconds * (1 - e.share) / e.share : 0;
+  return e.share > 0 ? terminal::duration(left) + " left" : "starting";
+}
+
+class Display {
+ public:
+  Display(bool quiet) : live_(!quiet && terminal::live(1)), quiet_(quiet), board_(1) {}
+
+  void draw(const std::vector<Entry>& entries, double left, bool last) {
+    if (!live_ || (!last && now() - drawn_ < 0.2)) return;
+    drawn_ = now();
+    std::size_t label = 0;
+    for (const Entry& e : entries) label = std::max(label, e.trial.label.size());
+    const bool all = std::ssize(entries) + 2 < board_.rows();
+    std::vector<std::string> lines;
+    for (const Entry& e : entries) {
+      if (!all && e.state != Entry::running) continue;
+      lines.push_back(fmt::format("{:{}}  seed {:<3} {}  {:<16} {:<18} {}", e.trial.label, label, e.trial.seed,
+                                  terminal::paint(terminal::bar(e.done() ? 1 : e.share, 20), e.done() ? 32 : 36, true),
+                                  metric_text(e), e.share > 0 ? fmt::format("train loss {:.4f}", e.loss) : "",
+                                  outcome(e, true)));
+    }
+    lines.push_back(terminal::paint(summary(entries, left), 1, true));
+    board_.draw(lines);
+  }
+
+  void ended(const std::vector<Entry>& entries, const Entry& e, double left) {
+    if (live_ || quiet_) return;
+    const auto over = std::count_if(entries.begin(), entries.end(),
+                                    [](const Entry& other) { return other.done() || other.state == Entry::crashed; });
+    fmt::print("[{:>{}}/{}] {} seed {}: {}{}{}{}\n", over, std::to_string(entries.size()).size(), entries.size(),
+               e.trial.label, e.trial.seed, outcome(e, false), e.metric ? ", " + metric_text(e) : "",
+               e.seconds > 0 ? ", trained for " + terminal::duration(e.seconds) : "",
+               left > 0 ? "; " + terminal::duration(left) + " left" : "");
+    std::fflush(stdout);
+  }
+
+ private:
+  static std::string summary(const std::vector<Entry>& entries, double left) {
+    const auto count = [&](auto... states) {
+      return std::count_if(entries.begin(), entries.end(),
+                           [&](const Entry& e) { return ((e.state == states) || ...); });
+    };
+    std::string text = fmt::format("{} of {} trials finished, {} running", count(Entry::finished, Entry::diverged),
+                                   entries.size(), count(Entry::running));
+    if (const auto n = count(Entry::crashed)) text += fmt::format(", {} crashed", n);
+    return text + (left > 0 ? ", " + terminal::duration(left) + " left" : "") + "; Ctrl-C stops, --resume goes on";
+  }
+
+  bool live_, quiet_;
+  double drawn_ = 0;
+  terminal::Board board_;
+};
+
+// Seconds until all is done, from the share of the work that this process has seen done; 0 where not known yet.
+double time_left(const std::vector<Entry>& entries, double already, double started) {
+  double share = -already;
+  for (const Entry& e : entries) share += e.done() || e.state == Entry::crashed ? 1 : e.share;
+  const double rest = static_cast<double>(entries.size()) - already - share;
+  return share > 0.02 ? (now() - started) * rest / share : 0;
+}
+
+void write_file(const fs::path& path, const std::string& text) {
+  const fs::path part = path.string() + ".part";
+  std::ofstream out(part, std::ios::trunc);
+  out << text;
+  out.close();
+  if (!out) throw Error(fmt::format("{}: cannot write: {}", part.string(), std::strerror(errno)));
+  fs::rename(part, path);
+}
+
+std::string read_text(const fs::path& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// The folder of this run: a new one, or the one to go on with.
+fs::path choose_folder(const CompareOptions& options, const std::string& name) {
+  const fs::path home = fs::path("runs") / name;
+  if (!options.resume) {
+    if (!options.out.empty()) {
+      if (fs::exists(options.out / "experiment.json")) {
+        throw Error(fmt::format("{} holds a run already; go on with it by --resume, or give another --out",
+                                options.out.string()));
+      }
+      return options.out;
+    }
+    std::tm local{};
+    const std::time_t seconds = std::time(nullptr);
+    char stamp[32];
+    std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H-%M-%S", localtime_r(&seconds, &local));
+    fs::path folder = home / stamp;
+    for (int i = 2; fs::exists(folder); ++i) folder = home / fmt::format("{}-{}", stamp, i);
+    return folder;
+  }
+  if (!options.out.empty()) {
+    if (!fs::exists(options.out / "experiment.json"))
+      throw Error(fmt::format("{}: no run to resume there", options.out.string()));
+    return options.out;
+  }
+  std::vector<fs::path> found;
+  if (fs::is_directory(home)) {
+    for (const auto& entry : fs::directory_iterator(home)) {
+      if (fs::exists(entry.path() / "experiment.json")) found.push_back(entry.path());
+    }
+  }
+  if (found.empty())
+    throw Error(fmt::format("no run of {} under {} to resume; run: adabelief compare {}", name, home.string(), name));
+  return *std::max_element(found.begin(), found.end());
+}
+
+}  // namespace
+
+void catch_stop_signals() {
+  struct sigaction action {};
+  action.sa_handler = [](int) { signals = signals + 1; };
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool stop_wanted() { return signals > 0; }
+
+int make_report(const std::vector<fs::path>& folders, const fs::path& out, bool quiet) {
+  const char* chosen = std::getenv("ADABELIEF_PYTHON");
+  std::vector<std::string> words{chosen ? chosen : ADABELIEF_PYTHON, std::string(ADABELIEF_TRIALS) + "/report"};
+  for (const fs::path& folder : folders) words.push_back(folder.string());
+  if (!out.empty()) words.insert(words.end(), {"--out", out.string()});
+  if (quiet) words.emplace_back("--quiet");
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  std::fflush(stdout);
+  pid_t pid = 0;
+  if (const int error = posix_spawnp(&pid, arguments[0], nullptr, nullptr, arguments.data(), environ)) {
+    throw Error(fmt::format("cannot run {}: {}; set ADABELIEF_PYTHON to a Python 3.11 with plotly, numpy and scipy",
+                            words[0], std::strerror(error)));
+  }
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int compare(const CompareOptions& options) {
+  Experiment experiment = read_experiment(options.experiment);
+  const fs::path folder = choose_folder(options, experiment.name);
+  if (options.resume) {  // the run keeps its own plan, whatever has become of the file since
+    const Json kept = Json::parse(read_text(folder / "experiment.json"), nullptr, false);
+    if (kept.is_discarded() || !kept.contains("toml"))
+      throw Error(fmt::format("{}: damaged; the run cannot go on", (folder / "experiment.json").string()));
+    experiment = parse_experiment(experiment.name, kept["toml"], (folder / "experiment.json").string());
+  }
+  fs::create_directories(folder / "records");
+  fs::create_directories(folder / "log");
+  const int lock = open((folder / "lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  if (lock < 0) throw Error(fmt::format("{}: cannot write there: {}", folder.string(), std::strerror(errno)));
+  if (flock(lock, LOCK_EX | LOCK_NB) != 0)
+    throw Error(fmt::format("{}: another adabelief is running it", folder.string()));
+  if (!options.resume) write_file(folder / "experiment.json", experiment.json().dump(1) + "\n");
+
+  std::vector<Entry> entries;
+  for (const Trial& trial : experiment.trials) {
+    Entry& e = entries.emplace_back();
+    e.trial = trial;
+    e.record = folder / "records" / (trial.run() + ".jsonl");
+    if (fs::exists(e.record)) e.state = Entry::finished, e.share = 1;
+  }
+  const auto already =
+      static_cast<double>(std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.done(); }));
+  const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int jobs =
+      options.jobs > 0 ? options.jobs : std::max(1, cores / std::max(1, experiment.trials.front().threads));
+  if (!options.quiet) {
+    fmt::print("{}\n{} trials, {} at once{}, in {}\n", experiment.title, entries.size(), jobs,
+               already > 0 ? fmt::format(", {} finished before", already) : "", folder.string());
+    std::fflush(stdout);
+  }
+
+  catch_stop_signals();
+  const double started = now();
+  double asked = 0;  // when the trials were asked to stop
+  int seen = 0;      // signals acted upon
+  {
+    Display display(options.quiet);
+    for (;;) {
+      int running = 0;
+      for (const Entry& e : entries) running += e.pipe >= 0;
+      if (!stop_wanted()) {
+        for (Entry& e : entries) {
+          if (running >= jobs) break;
+          if (e.state == Entry::waiting) spawn(e, folder, options.data_root), ++running;
+        }
+      } else if (signals > seen || (asked > 0 && now() - asked > 10)) {
+        // The first signal asks; a second one, or ten seconds without an answer, ends them.
+        for (const Entry& e : entries) {
+          if (e.pipe >= 0) kill(e.pid, asked > 0 ? SIGKILL : SIGTERM);
+        }
+        seen = signals, asked = now();
+      }
+      if (running == 0) break;
+      std::vector<pollfd> polled;
+      for (const Entry& e : entries) {
+        if (e.pipe >= 0) polled.push_back({e.pipe, POLLIN, 0});
+      }
+      poll(polled.data(), polled.size(), 200);
+      for (Entry& e : entries) {
+        const bool ready = std::any_of(polled.begin(), polled.end(),
+                                       [&](const pollfd& p) { return p.fd == e.pipe && p.revents != 0; });
+        if (e.pipe < 0 || !ready || !read_from(e, folder)) continue;
+        if (e.state == Entry::crashed && stop_wanted()) e.state = Entry::stopped;
+        display.ended(entries, e, stop_wanted() ? 0 : time_left(entries, already, started));
+      }
+      display.draw(entries, stop_wanted() ? 0 : time_left(entries, already, started), false);
+    }
+    display.draw(entries, 0, true);
+  }
+
+  const auto over = std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.done(); });
+  if (stop_wanted()) {
+    fmt::print(stderr,
+               "stopped: {} of {} trials are finished and kept in {}; go on with: adabelief compare {} --resume{}\n",
+               over, entries.size(), folder.string(), options.experiment,
+               options.out.empty() ? "" : " --out " + folder.string());
+    return 130;
+  }
+  const int report = over > 0 ? make_report({folder}, {}, options.quiet) : 1;
+  int status = report;
+  for (const Entry& e : entries) {
+    if (e.state != Entry::crashed) continue;
+    status = 1;
+    fmt::print(stderr, "adabelief: {} seed {} crashed: {} (whole log: {})\n", e.trial.label, e.trial.seed, e.why,
+               (folder / "log" / (e.trial.run() + ".txt")).string());
+  }
+  return status;
+}
+
+}  // namespace adabelief::trials

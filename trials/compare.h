@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// Runs an experiment's trials side by side, each a process of its own, and makes the report.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace adabelief::trials {
+
+struct CompareOptions {
+  std::string experiment;           ///< a name or a path that ends in .toml
+  std::filesystem::path out;        ///< the run's folder; empty: runs/NAME/TIME
+  std::filesystem::path data_root;  ///< empty: the places that data/dataset.h names
+  bool resume = false;              ///< go on with `out`, else with the newest run of the experiment
+  int jobs = 0;                     ///< trials at once; 0: as many as the cores hold
+  bool quiet = false;
+};
+
+/// Returns the program's exit status: 0; 1 where a trial crashed; 130 after Ctrl-C. Throws Error.
+int compare(const CompareOptions& options);
+
+/// Makes the report of run folders in `out`, or in the first of them where that is empty; returns the exit status of
+/// its program.
+int make_report(const std::vector<std::filesystem::path>& folders, const std::filesystem::path& out, bool quiet);
+
+/// Makes Ctrl-C and SIGTERM ask for an orderly end; true once one has come.
+void catch_stop_signals();
+bool stop_wanted();
+
+}  // namespace adabelief::trials

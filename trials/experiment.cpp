@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT
+// Experiments from TOML.
+#include "experiment.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "adabelief/any.h"
+#include "adabelief/text.h"
+
+namespace adabelief::trials {
+namespace {
+
+// A table of which every key must be asked for: what is left over is a mistake, and is reported with the keys there
+// are.
+class Table {
+ public:
+  Table(const toml::table& table, std::string file, std::string where)
+      : table_(table), file_(std::move(file)), where_(std::move(where)) {}
+
+  [[noreturn]] void fail(const toml::node* node, const std::string& why) const {
+    const auto line = (node ? node->source() : table_.source()).begin.line;
+    throw Error(fmt::format("{}:{}: {}", file_, std::max<toml::source_index>(line, 1), why));
+  }
+
+  const toml::node* find(std::string_view key) {
+    known_.insert(std::string(key));
+    return table_.get(key);
+  }
+
+  template <class T>
+  std::optional<T> get(std::string_view key, std::string_view what) {
+    const toml::node* node = find(key);
+    if (node == nullptr) return {};
+    const auto value = read<T>(*node);
+    if (!value) fail(node, fmt::format("{}{} must be {}, got {}", where_, key, what, shown(*node)));
+    return value;
+  }
+
+  template <class T>
+  T need(std::string_view key, std::string_view what) {
+    auto value = get<T>(key, what);
+    if (!value) fail(nullptr, fmt::format("{}{} is missing: {}", where_, key, what));
+    return *std::move(value);
+  }
+
+  template <class T>
+  std::vector<T> list(std::string_view key, std::string_view what) {
+    const toml::node* node = find(key);
+    std::vector<T> values;
+    if (node == nullptr) return values;
+    const toml::array* array = node->as_array();
+    if (array == nullptr) fail(node, fmt::format("{}{} must be a list of {}, got {}", where_, key, what, shown(*node)));
+    for (const toml::node& element : *array) {
+      const auto value = read<T>(element);
+      if (!value)
+        fail(&element, fmt::format("{}{} must be a list of {}, with {} in it", where_, key, what, shown(element)));
+      values.push_back(*value);
+    }
+    return values;
+  }
+
+  void done() const {
+    for (const auto& [key, node] : table_) {
+      if (known_.contains(std::string(key.str()))) continue;
+      const std::vector<std::string_view> names(known_.begin(), known_.end());
+      fail(&node, where_ + unknown("key", key.str(), names));
+    }
+  }
+
+  static std::string shown(const toml::node& node) {
+    std::ostringstream out;
+    node.visit([&](const auto& value) { out << value; });
+    return out.str();
+  }
+
+ private:
+  template <class T>
+  static std::optional<T> read(const toml::node& node) {
+    if constexpr (std::is_same_v<T, double>) {
+      return node.is_number() ? node.value<double>() : std::nullopt;
+    } else {
+      return node.value_exact<T>();
+    }
+  }
+
+  const toml::table& table_;
+  std::string file_, where_;
+  std::set<std::string> known_;
+};
+
+std::filesystem::path folder() { return std::filesystem::path(ADABELIEF_TRIALS) / "experiments"; }
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in) throw Error(fmt::format("{}: cannot read it", path.string()));
+  return text.str();
+}
+
+template <class T>
+T positive(Table& table, std::string_view key, T fallback) {
+  const auto value = table.get<std::int64_t>(key, "a whole number of at least 1");
+  if (value && *value < 1)
+    table.fail(table.find(key), fmt::format("{} must be a whole number of at least 1, got {}", key, *value));
+  return static_cast<T>(value.value_or(fallback));
+}
+
+}  // namespace
+
+Json Experiment::json() const {
+  Json all = Json::array();
+  for (const Trial& trial : trials) {
+    all.push_back({{"run", trial.run()}, {"label", trial.label}, {"rule", trial.rule}, {"seed", trial.seed}});
+  }
+  Json json{{"name", name},
+            {"title", title},
+            {"description", description},
+            {"workload", workload},
+            {"command", "adabelief compare " + name}};
+  if (!baseline.empty()) json["baseline"] = baseline;
+  if (!target.is_null()) json["target"] = target;
+  if (!paper.is_null()) json["paper"] = paper;
+  json["toml"] = toml;
+  json["trials"] = all;
+  return json;
+}
+
+Experiment parse_experiment(const std::string& name, const std::string& text, const std::string& file) {
+  toml::table parsed;
+  try {
+    parsed = toml::parse(text, file);
+  } catch (const toml::parse_error& error) {
+    throw Error(fmt::format("{}:{}: {}", file, error.source().begin.line, error.description()));
+  }
+  Table root(parsed, file, "");
+  Experiment e;
+  e.name = name;
+  e.toml = text;
+  e.title = root.need<std::string>("title", "a line that says what is compared");
+  e.description = root.get<std::string>("description", "text").value_or("");
+  e.workload = root.need<std::string>("workload", "the name of a workload (adabelief list)");
+  std::vector<std::string_view> names;
+  for (const WorkloadInfo& workload : workloads()) names.push_back(workload.name);
+  if (std::find(names.begin(), names.end(), e.workload) == names.end()) {
+    root.fail(root.find("workload"), unknown("workload", e.workload, names));
+  }
+
+  Trial base;
+  base.workload = e.workload;
+  base.experiment = name;
+  base.epochs = positive<std::int64_t>(root, "epochs", 0);
+  base.batch = positive<std::int64_t>(root, "batch", 0);
+  base.threads = positive<int>(root, "threads", 1);
+  base.max_steps = positive<std::int64_t>(root, "steps", 0);
+  base.channels_last = root.get<bool>("channels_last", "true or false").value_or(false);
+  base.precision = root.get<std::string>("precision", "a text").value_or(base.precision);
+  if (std::find(Trial::precisions.begin(), Trial::precisions.end(), base.precision) == Trial::precisions.end()) {
+    root.fail(root.find("precision"), unknown("precision", base.precision, Trial::precisions));
+  }
+  if (const toml::node* node = root.find("schedule")) {
+    if (!node->is_table()) root.fail(node, "schedule must be a table, such as { kind = \"cosine\" }");
+    Table schedule(*node->as_table(), file, "schedule.");
+    base.schedule.kind = schedule.need<std::string>("kind", "one of " + join(Schedule::kinds));
+    base.schedule.warmup = schedule.get<double>("warmup", "a number of epochs").value_or(0);
+    base.schedule.at = schedule.list<double>("at", "epochs");
+    base.schedule.factor = schedule.get<double>("factor", "a number").value_or(base.schedule.factor);
+    schedule.done();
+    try {
+      base.schedule.check();
+    } catch (const Error& error) {
+      root.fail(node, error.what());
+    }
+  }
+  const auto seeds = root.list<std::int64_t>("seeds", "whole numbers");
+  if (seeds.empty()) root.fail(root.find("seeds"), "seeds is missing: a list of whole numbers, such as [1, 2, 3]");
+  if (std::set(seeds.begin(), seeds.end()).size() != seeds.size()) root.fail(root.find("seeds"), "seeds has one twice");
+
+  const toml::node* rules = root.find("rules");
+  if (rules == nullptr || !rules->is_array_of_tables()) {
+    root.fail(rules, "rules is missing: one [[rules]] table with rule = \"...\" for each curve");
+  }
+  std::vector<Trial> entries;
+  for (const toml::node& node : *rules->as_array()) {
+    Table table(*node.as_table(), file, "rules.");
+    Trial entry = base;
+    entry.rule = table.need<std::string>("rule", "the name of a rule (adabelief list)");
+    entry.label = table.get<std::string>("label", "a text").value_or(entry.rule);
+    try {
+      Options options(find_rule(entry.rule));
+      if (const toml::node* settings = table.find("options")) {
+        if (!settings->is_table()) table.fail(settings, "rules.options must be a table, such as { lr = 1e-3 }");
+        for (const auto& [key, value] : *settings->as_table()) {
+          const std::string word = value.is_string()   ? *value.value<std::string>()
+                                   : value.is_number() ? adabelief::text(*value.value<double>())
+                                                       : Table::shown(value);
+          try {
+            options.set(key.str(), word);
+          } catch (const std::invalid_argument& error) {
+            table.fail(&value, error.what());
+          }
+          entry.settings.emplace_back(key.str(), word);
+        }
+      }
+    } catch (const std::invalid_argument& error) {
+      table.fail(table.find("rule"), error.what());
+    }
+    table.done();
+    for (const Trial& other : entries) {
+      if (other.run() == entry.run())
+        table.fail(&node, fmt::format("two rules are called {}; give each its own label", entry.label));
+    }
+    entries.push_back(std::move(entry));
+  }
+  for (const std::int64_t seed : seeds) {
+    for (Trial trial : entries) {
+      trial.seed = seed;
+      e.trials.push_back(std::move(trial));
+    }
+  }
+
+  const auto labelled = [&](Table& table, std::string_view key, const std::string& label) {
+    std::vector<std::string_view> labels;
+    for (const Trial& entry : entries) labels.push_back(entry.label);
+    if (std::find(labels.begin(), labels.end(), label) == labels.end()) {
+      table.fail(table.find(key), unknown("label", label, labels));
+    }
+  };
+  e.baseline = root.get<std::string>("baseline", "a rule's label").value_or("");
+  if (!e.baseline.empty()) labelled(root, "baseline", e.baseline);
+  if (const auto target = root.get<double>("target", "a value of the test metric")) e.target = {{"value", *target}};
+  if (const toml::node* paper = root.find("paper")) {
+    if (!paper->is_array_of_tables()) root.fail(paper, "paper must be [[paper]] tables with label, value and source");
+    e.paper = Json::array();
+    for (const toml::node& node : *paper->as_array()) {
+      Table row(*node.as_table(), file, "paper.");
+      const auto label = row.need<std::string>("label", "a rule's label");
+      labelled(row, "label", label);
+      e.paper.push_back({{"label", label},
+                         {"value", row.need<double>("value", "the number that the paper gives")},
+                         {"source", row.need<std::string>("source", "where it stands")}});
+      row.done();
+    }
+  }
+  root.done();
+  return e;
+}
+
+Experiment read_experiment(const std::string& name_or_path) {
+  if (name_or_path.ends_with(".toml")) {
+    return parse_experiment(std::filesystem::path(name_or_path).stem(), read_file(name_or_path), name_or_path);
+  }
+  const auto path = folder() / (name_or_path + ".toml");
+  if (!std::filesystem::exists(path)) {
+    const auto known = experiments();
+    std::vector<std::string_view> names;
+    for (const auto& [name, title] : known) names.push_back(name);
+    throw Error(unknown("experiment", name_or_path, names) +
+                ". An experiment of your own is given by its path, which ends in .toml");
+  }
+  return parse_experiment(name_or_path, read_file(path), path.string());
+}
+
+std::vector<std::pair<std::string, std::string>> experiments() {
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder())) {
+    if (entry.path().extension() != ".toml") continue;
+    std::string title = "(cannot be read)";
+    try {
+      title = toml::parse_file(entry.path().string())["title"].value_or("(no title)");
+    } catch (const toml::parse_error&) {
+    }
+    found.emplace_back(entry.path().stem(), title);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace adabelief::trials

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// An experiment: a TOML file that says which rules train which workload, over which seeds, and what to compare with.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "trial.h"
+
+namespace adabelief::trials {
+
+struct Experiment {
+  std::string name, title, description, workload;
+  std::string baseline;       ///< the label that the others are compared with; may be empty
+  Json target;                ///< {"metric": value} that a trial is timed to, or null
+  Json paper;                 ///< the paper's numbers, or null
+  std::string toml;           ///< the file's whole text
+  std::vector<Trial> trials;  ///< seed by seed, so that early results compare all rules
+
+  /// experiment.json: what the report reads, and what a resumed run goes on from.
+  Json json() const;
+};
+
+/// Reads an experiment by the name of a file in experiments/, or by its path. Throws Error that names file, line, key
+/// and what is allowed.
+Experiment read_experiment(const std::string& name_or_path);
+
+/// The same from the text that a run keeps in its experiment.json.
+Experiment parse_experiment(const std::string& name, const std::string& toml, const std::string& file);
+
+/// {name, title} of the files in experiments/.
+std::vector<std::pair<std::string, std::string>> experiments();
+
+}  // namespace adabelief::trials

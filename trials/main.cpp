@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+// The program adabelief: list, train, compare, report, data.
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "adabelief/adabelief.h"
+#include "adabelief/text.h"
+#include "commit.h"
+#include "compare.h"
+#include "data/dataset.h"
+#include "data/download.h"
+#include "experiment.h"
+#include "terminal.h"
+#include "trial.h"
+
+namespace {
+
+using namespace adabelief;
+using namespace adabelief::trials;
+namespace fs = std::filesystem;
+
+constexpr const char* data_help = "Folder of the data sets; else $ADABELIEF_DATA, else the cache of this user";
+
+// "rule adam    step by ..." for each, under a heading.
+template <class List>
+void print_list(std::string_view heading, const List& list) {
+  std::size_t width = 0;
+  for (const auto& [name, line] : list) width = std::max(width, name.size());
+  fmt::print("{}\n", heading);
+  for (const auto& [name, line] : list) fmt::print("  {:{}}  {}\n", name, width, line);
+}
+
+int list(const std::string& what) {
+  using Lines = std::vector<std::pair<std::string_view, std::string>>;
+  Lines rule_lines, workload_lines, data_lines;
+  for (const RuleInfo* rule : rules()) {
+    std::string options;
+    for (const OptionInfo& option : rule->options) {
+      options += fmt::format("{}{}={}", options.empty() ? "" : " ", option.name,
+                             option.is_bool ? (option.value != 0 ? "true" : "false") : text(option.value));
+    }
+    rule_lines.emplace_back(rule->name, fmt::format("{} ({})", rule->summary, options));
+  }
+  for (const WorkloadInfo& workload : workloads()) workload_lines.emplace_back(workload.name, workload.summary);
+  for (const auto& set : data::datasets()) data_lines.emplace_back(set.name, set.summary);
+  const bool all = what.empty();
+  if (all || what == "rules") print_list("rules", rule_lines);
+  if (all || what == "workloads") print_list("workloads", workload_lines);
+  if (all || what == "experiments") print_list("experiments", experiments());
+  if (all || what == "data") print_list("data", data_lines);
+  return 0;
+}
+
+struct TrainOptions {
+  Trial trial;
+  std::vector<std::string> set;
+  fs::path out, data_root;
+  std::string progress = "auto";
+  bool quiet = false;
+};
+
+int train(TrainOptions o) {
+  for (const std::string& word : o.set) {
+    const auto equals = word.find('=');
+    if (equals == std::string::npos) throw Error(fmt::format("--set takes NAME=VALUE, such as lr=1e-3, got {}", word));
+    o.trial.settings.emplace_back(word.substr(0, equals), word.substr(equals + 1));
+  }
+  if (o.trial.label.empty()) {
+    o.trial.label = o.trial.rule;
+    for (const std::string& word : o.set) o.trial.label += " " + word;
+  }
+  const fs::path folder = o.out.empty() ? fs::path("runs") / o.trial.workload : o.out;
+  const bool json = o.progress == "json", live = !json && !o.quiet && terminal::live(1);
+  if (json) prctl(PR_SET_PDEATHSIG, SIGTERM);  // a trial of a comparison ends with it, however that ended
+  catch_stop_signals();
+
+  using Clock = std::chrono::steady_clock;
+  const auto started = Clock::now();
+  auto shown = Clock::time_point{};
+  double metric_shown = NAN;
+  terminal::Board board(1);
+  const auto report = [&](const Progress& p) {
+    const bool last = p.step == p.steps, news = p.metric && *p.metric != metric_shown;
+    const auto now = Clock::now();
+    if (!last && now - shown < std::chrono::milliseconds(live || json ? 200 : 10'000) && !(news && !live)) return;
+    shown = now;
+    if (json) {
+      Json line{{"step", p.step}, {"steps", p.steps}, {"seconds", p.seconds}, {"loss", p.loss}};
+      line["metric"] = p.metric ? Json(*p.metric) : Json();
+      line["metric_name"] = p.metric_name;
+      line["unit"] = p.unit;
+      fmt::print("{}\n", line.dump());
+      std::fflush(stdout);
+      metric_shown = p.metric.value_or(NAN);
+      return;
+    }
+    if (o.quiet) return;
+    const double share = static_cast<double>(p.step) / static_cast<double>(p.steps);
+    const double left = std::chrono::duration<double>(now - started).count() * (1 - share) / share;
+    const std::string metric =
+        p.metric ? fmt::format("{} {:.2f}{}{}", p.metric_name, *p.metric, p.unit.empty() ? "" : " ", p.unit) : "";
+    if (live) {
+      board.draw(
+          {fmt::format("{}  step {}/{}  train loss {:.4f}  {}  {}", terminal::paint(terminal::bar(share, 20), 36, true),
+                       p.step, p.steps, p.loss, metric, last ? "" : terminal::duration(left) + " left")});
+    } else {
+      fmt::print("step {}/{}  train loss {:.4f}  {}{}\n", p.step, p.steps, p.loss, metric,
+                 last ? "" : "  " + terminal::duration(left) + " left");
+      std::fflush(stdout);
+    }
+    metric_shown = p.metric.value_or(NAN);
+  };
+
+  const Outcome outcome = run(o.trial, folder, o.data_root, report, stop_wanted);
+  if (json) {
+    fmt::print("{}\n", Json{{"status", outcome.status}, {"reason", outcome.reason}}.dump());
+    return 0;
+  }
+  if (outcome.status == "stopped") {
+    fmt::print(stderr, "stopped; what was recorded is in {}\n", outcome.record.string());
+    return 130;
+  }
+  if (outcome.status == "diverged") fmt::print(stderr, "diverged: {}\n", outcome.reason);
+  fmt::print("{}\n", outcome.record.string());
+  return 0;
+}
+
+std::vector<std::string_view> names_of(const std::vector<CLI::App*>& commands) {
+  std::vector<std::string_view> names;
+  for (const CLI::App* command : commands) names.push_back(command->get_name());
+  return names;
+}
+
+// What CLI11 says of a mistake, with the nearest known name where a word was not known.
+int refuse(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == 0) return app.exit(error);
+  const auto chosen = app.get_subcommands();
+  const CLI::App& command = chosen.empty() ? app : *chosen.front();
+  std::string message = error.what();
+  for (const std::string& word : command.remaining(true)) {
+    if (!word.starts_with("--")) continue;
+    std::vector<std::string> known;
+    for (const CLI::Option* option : command.get_options()) {
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    }
+    const std::vector<std::string_view> views(known.begin(), known.end());
+    message = unknown("option", word.substr(0, word.find('=')), views);
+    break;
+  }
+  fmt::print(stderr, "adabelief: {}\nRun `adabelief{} --help` to see what there is.\n", message,
+             chosen.empty() ? "" : " " + command.get_name());
+  return 2;
+}
+
+int program(int argc, char** argv) {
+  CLI::App app{"AdaBelief and its rivals: train, compare, report."};
+  app.set_version_flag("--version", fmt::format("adabelief {} ({})", version, trials::commit));
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+
+  std::string what;
+  CLI::App* list_command = app.add_subcommand("list", "Show the rules, workloads, experiments and data sets");
+  list_command->add_option("KIND", what, "rules, workloads, experiments or data; all of them if left out")
+      ->check(CLI::IsMember({"rules", "workloads", "experiments", "data"}));
+
+  TrainOptions t;
+  CLI::App* train_command = app.add_subcommand("train", "Train one workload with one rule and write its record");
+  train_command->add_option("WORKLOAD", t.trial.workload, "What to train (adabelief list workloads)")->required();
+  train_command->add_option("--rule", t.trial.rule, "The optimizer (adabelief list rules)")->required();
+  train_command
+      ->add_option("--set", t.set,
+                   "An option of the rule, as lr=1e-3, weight_decay=5e-4, decay=decoupled; again for more")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  train_command->add_option("--schedule", t.trial.schedule.kind, "Learning rate over time: constant, steps or cosine")
+      ->capture_default_str();
+  train_command->add_option("--warmup", t.trial.schedule.warmup, "Epochs of linear rise of the learning rate from 0")
+      ->capture_default_str();
+  train_command
+      ->add_option("--at", t.trial.schedule.at, "An epoch at which --schedule steps multiplies the learning rate")
+      ->type_name("EPOCH")
+      ->allow_extra_args(false);
+  train_command->add_option("--factor", t.trial.schedule.factor, "By what --schedule steps multiplies it")
+      ->capture_default_str();
+  train_command->add_option("--seed", t.trial.seed, "Of weights, order of data and augmentation")
+      ->capture_default_str();
+  train_command->add_option("--epochs", t.trial.epochs, "Passes over the training data; 0: the workload's own")
+      ->check(CLI::NonNegativeNumber);
+  train_command->add_option("--batch", t.trial.batch, "Examples a step; 0: the workload's own")
+      ->check(CLI::NonNegativeNumber);
+  train_command->add_option("--steps", t.trial.max_steps, "End after so many steps; 0: after --epochs")
+      ->check(CLI::NonNegativeNumber);
+  t.trial.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  train_command->add_option("--threads", t.trial.threads, "Threads; results depend on their number")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  train_command->add_option("--precision", t.trial.precision, "float32, or bfloat16 for autocast with float32 weights")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"float32", "bfloat16"}));
+  train_command->add_flag("--channels-last", t.trial.channels_last,
+                          "Keep images as (N, H, W, C) in memory: often faster");
+  train_command->add_option("--label", t.trial.label, "Name in reports; else made of the rule and --set");
+  train_command->add_option("--out", t.out, "Folder for the record; else runs/WORKLOAD");
+  train_command->add_option("--data", t.data_root, data_help);
+  train_command->add_flag("--quiet", t.quiet, "Print the record's path only");
+  train_command->add_option("--experiment", t.trial.experiment)->group("");
+  train_command->add_option("--progress", t.progress)->group("");
+
+  CompareOptions c;
+  CLI::App* compare_command =
+      app.add_subcommand("compare", "Run an experiment's trials side by side and make the report");
+  compare_command
+      ->add_option("EXPERIMENT", c.experiment, "A name (adabelief list experiments), or a path that ends in .toml")
+      ->required();
+  compare_command->add_flag("--resume", c.resume, "Go on with the experiment's newest run, or with that in --out");
+  compare_command->add_option("--out", c.out, "The run's folder; else runs/EXPERIMENT/TIME");
+  compare_command->add_option("--jobs", c.jobs, "Trials at once; 0: as many as the cores hold")
+      ->check(CLI::NonNegativeNumber);
+  compare_command->add_option("--data", c.data_root, data_help);
+  compare_command->add_flag("--quiet", c.quiet, "Print the report's path only");
+
+  std::vector<fs::path> folders;
+  fs::path report_out;
+  bool report_quiet = false;
+  CLI::App* report_command = app.add_subcommand("report", "Make the report of one or several run folders again");
+  report_command->add_option("FOLDER", folders, "Folders that hold records/")->required();
+  report_command->add_option("--out", report_out, "Where to write it; else into the first folder");
+  report_command->add_flag("--quiet", report_quiet, "Print the report's path only");
+
+  data::FetchOptions d;
+  std::string data_name;
+  CLI::App* data_command = app.add_subcommand("data", "Say where a data set is, or download it");
+  data_command->add_option("NAME", data_name, "A data set (adabelief list data)")->required();
+  data_command->add_option("--data", d.data_root, data_help);
+  data_command->add_option("--from", d.from, "A mirror's address in place of the official one");
+  data_command->add_flag("--quiet", d.quiet, "Print the folder only");
+
+  const auto commands = app.get_subcommands({});
+  if (argc > 1 && argv[1][0] != '-') {
+    const auto names = names_of(commands);
+    if (std::find(names.begin(), names.end(), argv[1]) == names.end()) {
+      fmt::print(stderr, "adabelief: {}\n", unknown("command", argv[1], names));
+      return 2;
+    }
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return refuse(app, error);
+  }
+  if (*list_command) return list(what);
+  if (*train_command) return train(std::move(t));
+  if (*compare_command) return compare(c);
+  if (*report_command) return make_report(folders, report_out, report_quiet);
+  std::vector<std::string_view> names;
+  for (const data::Dataset& set : data::datasets()) {
+    if (set.name == data_name) return data::fetch(set, d), 0;
+    names.push_back(set.name);
+  }
+  throw Error(unknown("data set", data_name, names));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return program(argc, argv);
+  } catch (const std::exception& error) {
+    const std::string_view what = error.what();
+    fmt::print(stderr, "{}{}\n", what.starts_with("adabelief: ") ? "" : "adabelief: ", what);
+    return 1;
+  }
+}

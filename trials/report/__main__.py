@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""Makes the report of one or several run folders: index.html, results.csv, summary.csv, report.md, and a table here."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+import sys
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+RESULTS = ("run", "workload", "rule", "seed", "epoch", "step", "seconds", "split", "metric", "value")
+
+
+class ReportError(Exception):
+    """What is wrong with the input or the place for the output, in words for the user."""
+
+
+def results(sections: Iterable[Any]) -> Iterable[dict[str, Any]]:
+    """Every measured number as a row of its own; what is not finite has none."""
+    for section in sections:
+        for trial in section.trials:
+            metric = trial.config["metric"]["name"]
+            for e in trial.evaluations:
+                values = {
+                    ("train", "loss"): e.train_loss,
+                    ("test", "loss"): e.test_loss,
+                    ("test", metric): e.test_metric,
+                }
+                head = (trial.run, section.workload, trial.label, trial.seed, e.epoch, e.step, e.seconds)
+                for (split, name), value in values.items():
+                    if value is not None:
+                        yield dict(zip(RESULTS, (*head, split, name, value), strict=True))
+
+
+def as_csv(names: Iterable[str], rows: Iterable[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write(path: Path, text: str) -> None:
+    """Written under another name and renamed, so that no reader sees half a file."""
+    part = path.with_name(f"{path.name}.part{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def report(folders: list[Path], out: Path, quiet: bool) -> None:
+    try:
+        from page import page
+        from records import read_folders
+        from stats import summarize
+        from table import Table, markdown, plain
+    except ModuleNotFoundError as error:
+        raise ReportError(f"the Python package {error.name} is missing; pip install {error.name}") from None
+
+    for folder in folders:
+        if not folder.is_dir():
+            raise ReportError(f"no folder {folder}; give one that adabelief compare or train wrote")
+    sections, warnings = read_folders(folders)
+    for warning in warnings + [f"{s.title}: {warning}" for s in sections for warning in s.warnings]:
+        print(f"adabelief report: warning: {warning}", file=sys.stderr)
+    if not sections:
+        where = ", ".join(f"{folder}/records" for folder in folders)
+        raise ReportError(f"no readable record in {where}; run adabelief compare first")
+
+    tables = [Table(section, summarize(section)) for section in sections]
+    rows = [row for table in tables for row in table.csv()]
+    header = f"> Warnings:\n{''.join(f'> - {w}{chr(10)}' for w in warnings)}\n" if warnings else ""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write(out / "results.csv", as_csv(RESULTS, results(sections)))
+        write(out / "summary.csv", as_csv(rows[0], rows))
+        write(out / "report.md", header + "\n".join(map(markdown, tables)))
+        write(out / "index.html", page(tables, warnings))
+    except OSError as error:
+        raise ReportError(f"{error.filename or out} can't be written: {error.strerror}") from None
+
+    if not quiet:
+        plain_text = "NO_COLOR" in os.environ or not sys.stdout.isatty()
+        for table in tables:
+            bold = (
+                (lambda text, strong: text)
+                if plain_text
+                else (lambda text, strong: f"\33[1m{text}\33[0m" if strong else text)
+            )
+            print(f"{bold(textwrap.fill(table.headline, 100), True)}\n\n{plain(table, style=bold)}\n")
+    print(out / "index.html")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="adabelief report",
+        description=__doc__,
+        epilog=(
+            "Several folders make one page: trials of the same experiment are put together, others get a section of their "
+            "own. Of a rule and seed that was run twice the newest record counts."
+        ),
+    )
+    parser.add_argument(
+        "folders", metavar="FOLDER", nargs="+", type=Path, help="a run folder: records/, experiment.json"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: the first FOLDER)")
+    parser.add_argument("--quiet", action="store_true", help="print the page's path alone")
+    args = parser.parse_args()
+    sys.stdout.reconfigure(errors="replace")
+    try:
+        report(args.folders, args.out or args.folders[0], args.quiet)
+    except ReportError as error:
+        print(f"adabelief report: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: MIT
+"""Reads run folders: the plan (experiment.json) and the trials' records (records/*.jsonl, *.jsonl.part).
+
+A damaged line costs that line and a warning. A record without its config line can't be placed and is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def _parse(text: bytes) -> Any:
+    """JSON; null stands for an absent key."""
+    return json.loads(text, object_pairs_hook=lambda pairs: {key: item for key, item in pairs if item is not None})
+
+
+class Damaged(ValueError):
+    """What is wrong with a line or with the plan."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    step: int
+    epoch: float
+    seconds: float  # of training so far, evaluations not counted
+    optimizer_seconds: float
+    train_loss: float | None  # mean over the steps since the last evaluation
+    test_loss: float | None
+    test_metric: float | None
+
+
+@dataclass
+class Trial:
+    path: Path
+    config: Json
+    evaluations: list[Evaluation] = field(default_factory=list)
+    end: Json | None = None
+
+    @property
+    def label(self) -> str:
+        return self.config["label"]
+
+    @property
+    def seed(self) -> int:
+        return self.config["seed"]
+
+    @property
+    def run(self) -> str:
+        return self.config.get("run") or self.path.name.split(".")[0]
+
+    @property
+    def final(self) -> float | None:
+        return self.evaluations[-1].test_metric if self.evaluations else None
+
+    @property
+    def status(self) -> str:
+        """finished, diverged or unfinished.
+
+        A trial that ended on a metric that is not finite has diverged. One whose last evaluation was lost is
+        unfinished: an earlier metric must not pass for the final one.
+        """
+        if self.end is None:
+            return "unfinished"
+        if self.end["status"] == "diverged":
+            return "diverged"
+        if not self.evaluations or self.evaluations[-1].step < self.end.get("step", 0):
+            return "unfinished"
+        return "diverged" if self.final is None else "finished"
+
+    @property
+    def ending(self) -> str:
+        """How a trial that is not finished ended, in words."""
+        step = self.evaluations[-1].step if self.evaluations else 0
+        if self.status == "unfinished":
+            return f"its record has {'no' if self.end is None else 'an'} end, its last evaluation is at step {step}"
+        return self.end.get("reason") or f"no finite test metric at step {step}"
+
+
+@dataclass
+class Section:
+    """The trials of one experiment on one workload, from one or several folders."""
+
+    experiment: str
+    workload: str
+    plan: Json = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        return self.plan.get("title") or " on ".join(filter(None, (self.experiment, self.workload)))
+
+    @property
+    def metric(self) -> Json:
+        return self.trials[0].config["metric"]
+
+    @property
+    def better(self) -> str:
+        return "lower" if self.metric.get("better") == "lower" else "higher"
+
+    @property
+    def baseline(self) -> str | None:
+        return self.plan.get("baseline")
+
+    @property
+    def target(self) -> float | None:
+        return self.plan.get("target", {}).get("value")
+
+    @property
+    def labels(self) -> list[str]:
+        """Those of the plan in its order, then the others as read; only labels that have a record."""
+        read = [t.label for t in self.trials]
+        order = [t["label"] for t in self.plan.get("trials", [])] + read
+        return [label for label in dict.fromkeys(order) if label in read]
+
+    def of(self, label: str, status: str | None = None) -> list[Trial]:
+        return [t for t in self.trials if t.label == label and status in (None, t.status)]
+
+
+# What is read of each kind of line and of the plan: a type, {key: shape} or [shape]; float stands for every finite
+# number. A key with ? may be absent.
+CONFIG = {
+    "workload": str,
+    "label": str,
+    "seed": int,
+    "metric": {"name": str, "unit?": str, "better?": str},
+    **dict.fromkeys(("run?", "experiment?", "rule?", "started?"), str),
+    **dict.fromkeys(("parameters?", "state_bytes?", "steps_per_epoch?"), int),
+    **dict.fromkeys(("options?", "schedule?", "machine?"), dict),
+    "data?": {"name?": str, "sha256?": str},
+}
+EVALUATION = {"step": int, "epoch": float, "seconds": float, "optimizer_seconds?": float}
+END = {"status": str, "reason?": str, "step?": int, "seconds?": float}
+PLAN = {
+    "workload": str,
+    **dict.fromkeys(("name?", "title?", "description?", "baseline?", "command?", "toml?"), str),
+    "target?": {"value": float},
+    "paper?": [{"label": str, "value": float, "metric?": str, "source?": str}],
+    "trials?": [{"label": str, "seed": int}],
+}
+
+
+def _check(value: Any, shape: Any, name: str) -> None:
+    """Raises Damaged, naming what is not of its shape."""
+    if isinstance(shape, dict) and isinstance(value, dict):
+        for key, inner in shape.items():
+            name = key.removesuffix("?")
+            if name in value or name == key:
+                _check(value.get(name), inner, name)
+    elif isinstance(shape, list) and isinstance(value, list):
+        for item in value:
+            _check(item, shape[0], name)
+    else:
+        kind = {dict: "an object", list: "a list"}.get(type(shape)) or {
+            dict: "an object",
+            int: "an integer",
+            str: "text",
+        }.get(shape)
+        right = type(value) is shape or (shape is float and type(value) is int)
+        if not right or (shape is float and not math.isfinite(value)):
+            raise Damaged(f"{name} is not {kind or 'a number'}")
+
+
+def _number(line: Json, key: str) -> float | None:
+    """A number that a diverging trial may lack: None for what is absent or not finite."""
+    value = line.get(key)
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    _check(value, float, key)
+    return value
+
+
+def _evaluation(line: Json, after: int) -> Evaluation:
+    _check(line, EVALUATION, "the line")
+    step = line["step"]
+    if step <= after:
+        raise Damaged(f"step {step} after step {after}")
+    losses = (_number(line, key) for key in ("train_loss", "test_loss", "test_metric"))
+    return Evaluation(step, line["epoch"], line["seconds"], line.get("optimizer_seconds", 0.0), *losses)
+
+
+def _read_record(path: Path, warnings: list[str]) -> Trial | None:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        warnings.append(f"{path}: cannot be read ({error.strerror}); left out")
+        return None
+    trial = None
+    for number, raw in enumerate(lines, 1):
+        try:
+            line = _parse(raw)
+            kind = line.get("type") if isinstance(line, dict) else None
+            if kind == "config":
+                _check(line, CONFIG, "the line")
+                trial = trial or Trial(path, line)
+            elif kind == "evaluation" and trial:
+                trial.evaluations.append(_evaluation(line, trial.evaluations[-1].step if trial.evaluations else -1))
+            elif kind == "end" and trial:
+                _check(line, END, "the line")
+                if line["status"] not in ("finished", "diverged"):
+                    raise Damaged("an end that is neither finished nor diverged")
+                trial.end = line
+            elif kind not in ("evaluation", "end"):
+                raise Damaged("not a config, evaluation or end")
+        except ValueError as error:
+            what = error if isinstance(error, Damaged) else "not JSON"
+            warnings.append(f"{path}:{number}: damaged line ({what}); the rest is used")
+    if trial is None:
+        warnings.append(f"{path}: no config line; the record is left out")
+    return trial
+
+
+def _read_plan(folder: Path, warnings: list[str]) -> Json:
+    path = folder / "experiment.json"
+    if not path.exists():
+        return {}
+    try:
+        plan = _parse(path.read_bytes())
+        _check(plan, PLAN, "the plan")
+    except (OSError, ValueError) as error:
+        warnings.append(f"{path}: damaged ({error}); read without the plan")
+        return {}
+    return plan
+
+
+def _keep_newest(trials: list[Trial], warnings: list[str]) -> list[Trial]:
+    """One trial a label and seed: an ended one before an unfinished one, then the one started last."""
+    kept: dict[tuple[str, int], Trial] = {}
+    for trial in trials:
+        other = kept.setdefault((trial.label, trial.seed), trial)
+        if other is not trial:
+            old, new = sorted((other, trial), key=lambda t: (t.end is not None, t.config.get("started", "")))
+            kept[trial.label, trial.seed] = new
+            warnings.append(f"{trial.label} seed {trial.seed} was run twice: {new.path} is used, {old.path} is not")
+    return list(kept.values())
+
+
+def _compare_with_plan(section: Section) -> None:
+    """Warns of what would make the comparison other than planned."""
+    planned = {(t["label"], t["seed"]) for t in section.plan.get("trials", [])}
+    have = {(t.label, t.seed): t for t in section.trials}
+    for label, seed in sorted(planned - have.keys()):
+        section.warnings.append(f"planned, but without a record: {label} seed {seed}")
+    for (label, seed), trial in have.items():
+        if trial.status == "unfinished":
+            section.warnings.append(f"did not finish, not in the numbers: {label} seed {seed} ({trial.ending})")
+        if planned and (label, seed) not in planned:
+            section.warnings.append(f"not in the plan, but in the numbers: {label} seed {seed}")
+    for label in section.labels:
+        for key in ("rule", "options", "schedule", "epochs", "batch", "precision"):
+            values = {json.dumps(t.config.get(key), sort_keys=True) for t in section.of(label)}
+            if len(values) > 1:
+                section.warnings.append(f"{label} stands for trials that differ in {key}: {'; '.join(sorted(values))}")
+
+
+def read_folders(folders: list[Path]) -> tuple[list[Section], list[str]]:
+    """The sections of all folders, and the warnings that belong to no section. No record at all gives no section."""
+    sections: dict[tuple[str, str], Section] = {}
+    warnings: list[str] = []
+    for folder in folders:
+        plan = _read_plan(folder, warnings)
+        if plan:
+            key = (plan.get("name", ""), plan["workload"])
+            section = sections.setdefault(key, Section(*key))
+            planned = {(t["label"], t["seed"]): t for t in section.plan.get("trials", []) + plan.get("trials", [])}
+            section.plan = {**plan, **section.plan, "trials": list(planned.values())}
+        paths = [p for p in (folder / "records").glob("*") if p.name.endswith((".jsonl", ".jsonl.part"))]
+        for path in sorted(paths):
+            if trial := _read_record(path, warnings):
+                key = (trial.config.get("experiment") or plan.get("name", ""), trial.config["workload"])
+                sections.setdefault(key, Section(*key)).trials.append(trial)
+    for section in sections.values():
+        section.trials = _keep_newest(section.trials, section.warnings)
+        _compare_with_plan(section)
+    for section in sections.values():
+        if not section.trials:
+            warnings.append(f"{section.title}: no record of any planned trial")
+    return [s for s in sections.values() if s.trials], warnings

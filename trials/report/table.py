@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: MIT
+"""What the report says in words and cells: the headline, the columns of the table, the notes, the way to repeat it.
+
+Each column is defined once, in `columns`; the page, the terminal, summary.csv and report.md render it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from records import Section, Trial
+from stats import Estimate, Summary, paired_difference
+
+
+def number(value: float | None, like: float | None = None, signed: bool = False) -> str:
+    """Four significant digits, or as many decimals as four digits of `like` have."""
+    if value is None:
+        return "–"
+    size = abs(value if like is None else like)
+    decimals = 3 - math.floor(math.log10(size)) if size else 2
+    text = f"{value:{'+' if signed else ''},.{max(0, decimals)}f}" if -2 < decimals < 8 else f"{value:.3e}"
+    return text.replace("-", "−")
+
+
+def plus_minus(value: Estimate | None, like: float, signed: bool = False) -> str:
+    if value is None:
+        return "–"
+    half = "" if value.half is None else f" ± {number(value.half, like)}"
+    return number(value.mean, like, signed) + half
+
+
+@dataclass(frozen=True)
+class Column:
+    title: str
+    text: Callable[[Summary], str]
+    fields: dict[str, Callable[[Summary], Any]]  # name in summary.csv -> value
+    strong: Callable[[Summary], bool] = field(default=lambda row: False)
+    shown: bool = True
+
+
+@dataclass
+class Table:
+    """The table of a section, and what is said about it."""
+
+    section: Section
+    rows: list[Summary]
+
+    @property
+    def metric(self) -> str:
+        return self.section.metric["name"]
+
+    @property
+    def unit(self) -> str:
+        return self.section.metric.get("unit") or ""
+
+    @property
+    def leader(self) -> Summary | None:
+        """The rule with the best mean final test metric."""
+        ranked = [row for row in self.rows if row.final]
+        return min(ranked, key=self._rank) if ranked else None
+
+    def _rank(self, row: Summary) -> float:
+        return -row.final.mean if self.section.better == "higher" else row.final.mean
+
+    @property
+    def headline(self) -> str:
+        """One sentence: who leads, by how much, and whether that could be chance."""
+        leader, rows = self.leader, [row for row in self.rows if row.final]
+        if leader is None:
+            return "No trial has finished, so there is nothing to compare."
+        like, unit = leader.final.mean, f" {self.unit}" if self.unit else ""
+        lost = f" ({leader.diverged} of its {leader.ended} trials diverged)" if leader.diverged else ""
+        what = f"mean final test {self.metric}, {number(like)}{unit}{lost}"
+        other = next((row for row in rows if row.label == self.section.baseline), None)
+        if len(rows) == 1:
+            return f"{leader.label}, the only rule with a finished trial, has a {what} (n = {leader.final.n})."
+        if other is None:
+            return f"{leader.label} has the best {what} (n = {leader.final.n}); there is no baseline to compare with."
+        who, name = leader.label, f"the baseline {other.label}"
+        if other is leader:
+            other = min((row for row in rows if row is not leader), key=self._rank)
+            who, name = f"{leader.label}, the baseline,", f"the runner-up {other.label}"
+        gap = paired_difference(leader.finals, other.finals)
+        if gap is None:
+            return f"{who} has the best {what}; it shares no finished seed with {name}."
+        points = " points" if self.unit == "%" else unit
+        by = f"{number(abs(gap.mean), like)}{points} {'above' if gap.mean >= 0 else 'below'} {name}"
+        if gap.half is None:
+            return f"{who} has the best {what}, {by} (n = 1 seed, so no interval)."
+        sure = "excludes 0" if gap.excludes_zero else "includes 0, so this could be chance"
+        interval = f"{number(gap.low, like, True)} to {number(gap.high, like, True)}"
+        return f"{who} has the best {what}, {by} (95 % interval {interval} {sure}; n = {gap.n} seeds)."
+
+    @property
+    def columns(self) -> list[Column]:
+        section, rows = self.section, self.rows
+        like = self.leader.final.mean if self.leader else 1.0
+        unit = f", {self.unit}" if self.unit else ""
+        goal = f"{section.target:g} {self.unit}".strip() if section.target is not None else ""
+        paper = {p["label"]: p for p in section.plan.get("paper", [])}
+
+        def estimated(name: str, get: Callable[[Summary], Estimate | None]) -> dict[str, Callable[[Summary], Any]]:
+            return {
+                f"{name}_{part}": lambda row, part=part: getattr(get(row), part, None)
+                for part in ("mean", "low", "high")
+            }
+
+        def paper_text(row: Summary) -> str:
+            entry = paper.get(row.label)
+            if entry is None:
+                return "–"
+            other = entry.get("metric", self.metric)
+            return f"{entry['value']:g}{'' if other == self.metric else f' {other}'}"
+
+        return [
+            Column("rule", lambda r: r.label, {"rule": lambda r: r.label}, lambda r: r is self.leader),
+            Column(
+                f"final {self.metric}{unit}",
+                lambda r: plus_minus(r.final, like),
+                estimated("final", lambda r: r.final),
+                lambda r: r is self.leader,
+            ),
+            Column(
+                f"best {self.metric}{unit}", lambda r: plus_minus(r.best, like), estimated("best", lambda r: r.best)
+            ),
+            Column("n", lambda r: str(len(r.finals)), {"n": lambda r: len(r.finals)}),
+            Column(
+                f"final less {section.baseline}’s",
+                lambda r: "baseline" if r.label == section.baseline else plus_minus(r.difference, like, True),
+                {
+                    "baseline": lambda r: section.baseline,
+                    **estimated("difference", lambda r: r.difference),
+                    "difference_n": lambda r: getattr(r.difference, "n", None),
+                },
+                lambda r: r.difference is not None and r.difference.excludes_zero,
+                any(r.difference for r in rows),
+            ),
+            Column(
+                f"steps to {goal}",
+                lambda r: "–" if r.steps_to_target is None else f"{r.steps_to_target:,.0f}",
+                {"target": lambda r: section.target, "steps_to_target": lambda r: r.steps_to_target},
+                shown=bool(goal),
+            ),
+            Column(
+                f"seconds to {goal}",
+                lambda r: number(r.seconds_to_target),
+                {"seconds_to_target": lambda r: r.seconds_to_target},
+                shown=bool(goal),
+            ),
+            Column(
+                f"reached {goal}",
+                lambda r: f"{r.reached}/{r.ended}",
+                {"reached": lambda r: r.reached if goal else None},
+                shown=bool(goal),
+            ),
+            Column("ms a step", lambda r: number(r.step_ms), {"ms_a_step": lambda r: r.step_ms}),
+            Column(
+                "optimizer ms a step",
+                lambda r: number(r.optimizer_ms),
+                {"optimizer_ms_a_step": lambda r: r.optimizer_ms},
+            ),
+            Column(
+                "state bytes a weight",
+                lambda r: "–" if r.state_bytes is None else f"{r.state_bytes:.4g}",
+                {"state_bytes_a_weight": lambda r: r.state_bytes},
+            ),
+            Column(
+                "diverged",
+                lambda r: f"{r.diverged}/{r.ended}",
+                {
+                    "ended": lambda r: r.ended,
+                    "diverged": lambda r: r.diverged,
+                    "diverged_share": lambda r: r.diverged / r.ended if r.ended else None,
+                    "unfinished": lambda r: r.unfinished,
+                },
+                lambda r: r.diverged > 0,
+            ),
+            Column(
+                "paper",
+                paper_text,
+                {
+                    f"paper_{key}": lambda r, key=key: paper.get(r.label, {}).get(key)
+                    for key in ("value", "metric", "source")
+                },
+                shown=bool(paper),
+            ),
+        ]
+
+    @property
+    def shown(self) -> list[Column]:
+        return [column for column in self.columns if column.shown]
+
+    def csv(self) -> list[dict[str, Any]]:
+        about = {
+            "experiment": self.section.experiment,
+            "workload": self.section.workload,
+            "metric": self.metric,
+            "unit": self.unit,
+        }
+        return [
+            {**about, **{name: get(row) for column in self.columns for name, get in column.fields.items()}}
+            for row in self.rows
+        ]
+
+    @property
+    def notes(self) -> list[str]:
+        """How to read the table: the rules by which its numbers were made."""
+        most = "highest" if self.section.better == "higher" else "lowest"
+        notes = [
+            "± spans the 95 % t-interval of the mean over n finished trials, one a seed; a single trial has none.",
+            "Intervals are not widened for the number of rules compared.",
+            f"Final is a trial’s last evaluation on the test set, best its {most}, which flatters every rule.",
+            "A diverged trial is counted under diverged, drawn dotted, and in no mean, difference or time.",
+        ]
+        if any(row.difference for row in self.rows):
+            notes.append(f"Differences to {self.section.baseline} are paired by seed; bold: the interval excludes 0.")
+        if self.section.target is not None:
+            notes.append("Steps and seconds to the target are means over the trials that reached it at an evaluation.")
+        notes.append("ms a step are medians over trials of training time, evaluations not counted.")
+        sources: dict[str, list[str]] = {}
+        for entry in self.section.plan.get("paper", []):
+            sources.setdefault(entry.get("source", "source not given"), []).append(entry["label"])
+        notes += [f"Paper, {', '.join(labels)}: {source}." for source, labels in sources.items()]
+        return notes
+
+    @property
+    def diverged(self) -> list[str]:
+        trials = [t for t in self.section.trials if t.status == "diverged"]
+        return [f"{t.label} seed {t.seed}: {t.ending}" for t in trials]
+
+    @property
+    def reproduction(self) -> dict[str, str]:
+        """What one needs to repeat the trials. Facts on which the trials differ are listed all."""
+
+        def machine(config: dict[str, Any]) -> str:
+            m = config.get("machine", {})
+            memory = f"{m['memory_gib']} GiB" if "memory_gib" in m else None
+            cores = f"{m['cores']} cores" if "cores" in m else None
+            return ", ".join(str(part) for part in (m.get("cpu"), cores, m.get("isa"), memory, m.get("os")) if part)
+
+        def data(config: dict[str, Any]) -> str:
+            d = config.get("data", {})
+            return d.get("name", "") + (f" (sha256 {d['sha256']})" if d.get("sha256") else "")
+
+        getters: dict[str, Callable[[Trial], Any]] = {
+            **{
+                key: lambda t, key=key: str(t.config.get(key, "")) for key in ("version", "commit", "compiler", "torch")
+            },
+            "machine": lambda t: machine(t.config),
+            "data": lambda t: data(t.config),
+            "seeds": lambda t: t.seed,
+        }
+        facts = {"command": self.section.plan.get("command", "")}
+        for name, get in getters.items():
+            values = sorted({value for t in self.section.trials if (value := get(t)) not in (None, "")})
+            facts[name] = (", " if name == "seeds" else "; ").join(map(str, values))
+        return {name: value for name, value in facts.items() if value}
+
+    @property
+    def configurations(self) -> tuple[dict[str, str], list[str], dict[str, list[str]]]:
+        """The settings that all rules share; the names of the others; each rule's values of these."""
+        keys = ("schedule", "epochs", "batch", "steps", "parameters", "precision", "channels_last", "threads")
+        rules: dict[str, dict[str, str]] = {}
+        for label in self.section.labels:
+            config = self.section.of(label)[0].config
+            settings = {"rule": config.get("rule"), **config.get("options", {})}
+            settings |= {key: config[key] for key in keys if key in config}
+            rules[label] = dict(_flat(settings))
+        names = list(dict.fromkeys(name for settings in rules.values() for name in settings))
+        shared = {}
+        if len(rules) > 1:
+            values = {name: {settings.get(name) for settings in rules.values()} for name in names}
+            shared = {name: found.pop() for name, found in values.items() if len(found) == 1}
+        names = [name for name in names if name not in shared]
+        return shared, names, {label: [s.get(name, "–") for name in names] for label, s in rules.items()}
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings by dotted names, values as JSON writes them, text without quotes."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value if isinstance(value, str) else json.dumps(value)
+
+
+def plain(table: Table, width: int = 100, style: Callable[[str, bool], str] = lambda text, strong: text) -> str:
+    """The table as aligned text; columns that don't fit the width go below, with the rule again before them."""
+    blocks: list[list[list[tuple[str, bool]]]] = []
+    room = 0
+    for column in table.shown:
+        cells = [(column.text(row), column.strong(row)) for row in table.rows]
+        wide = max(min(len(column.title), 8), *(len(text) for text, _ in cells))
+        title = textwrap.wrap(column.title, wide, break_long_words=False)
+        wide = max(wide, *map(len, title))
+        lines = [("", False)] * (4 - len(title)) + [(text, False) for text in title] + cells
+        pad = str.ljust if column.title == "rule" else str.rjust
+        padded = [(pad(text, wide), strong) for text, strong in lines]
+        if not blocks or room + wide + 2 > width:
+            blocks.append([blocks[0][0]] if blocks else [])
+            room = len(blocks[0][0][0][0]) if blocks[0] else -2
+        blocks[-1].append(padded)
+        room += wide + 2
+    tables = []
+    for block in blocks:
+        lines = ["  ".join(style(*cell) for cell in line).rstrip() for line in zip(*block, strict=True)]
+        tables.append("\n".join(line for line in lines if line))
+    return "\n\n".join(tables)
+
+
+def markdown(table: Table) -> str:
+    def row(cells: list[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    shown = table.shown
+    lines = [f"## {table.section.title}", "", f"**{table.headline}**", ""]
+    lines += [f"> Warning: {warning}" + "\n>" for warning in table.section.warnings]
+    lines += [""] if table.section.warnings else []
+    lines += [row([c.title for c in shown]), row(["---"] + ["---:"] * (len(shown) - 1))]
+    for r in table.rows:
+        lines.append(row([f"**{c.text(r)}**" if c.strong(r) else c.text(r) for c in shown]))
+    lines += ["", *(f"- {note}" for note in table.notes)]
+    lines += [f"- Diverged: {trial}" for trial in table.diverged]
+    lines += ["", "To repeat:", "", *(f"- {name}: `{value}`" for name, value in table.reproduction.items()), ""]
+    return "\n".join(lines)

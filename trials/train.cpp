@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+// Runs a trial: the one file of the program that is compiled with LibTorch. It does without fmt, since LibTorch's
+// headers bring another version of it.
+#include <sys/utsname.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <system_error>
+#include <thread>
+
+#include "adabelief/adabelief.h"
+#include "adabelief/libtorch.h"
+#include "adabelief/text.h"
+#include "commit.h"
+#include "trial.h"
+#include "workloads.h"  // written by CMake from the files in workloads/
+
+namespace adabelief::trials {
+namespace {
+
+std::string after(const std::string& file, std::string_view key) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with(key)) continue;
+    const auto start = line.find_first_of(":=");
+    const auto value = line.substr(start == std::string::npos ? line.size() : start + 1);
+    const auto first = value.find_first_not_of(" \t\""), last = value.find_last_not_of(" \t\"");
+    return first == std::string::npos ? "" : value.substr(first, last - first + 1);
+  }
+  return "";
+}
+
+Json machine() {
+  const double memory = static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGE_SIZE));
+  utsname system{};
+  uname(&system);
+  std::string cpu = after("/proc/cpuinfo", "model name"), os = after("/etc/os-release", "PRETTY_NAME");
+  return {{"cpu", cpu.empty() ? system.machine : cpu},
+          {"cores", std::thread::hardware_concurrency()},
+          {"memory_gib", std::round(memory / (1 << 30) * 10) / 10},
+          {"os", os.empty() ? system.sysname : os},
+          {"isa", cpu::isa_names[static_cast<std::size_t>(cpu::isa())]}};
+}
+
+std::string now() {
+  std::tm utc{};
+  const std::time_t seconds = std::time(nullptr);
+  char buffer[32];
+  return {buffer, std::strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc))};
+}
+
+Json option_values(const Options& options) {
+  Json json;
+  for (const OptionInfo& option : options.list()) {
+    const std::string name(option.name);
+    if (!option.choices.empty()) {
+      json[name] = options.text(name);
+    } else if (option.is_bool) {
+      json[name] = options.get(name) != 0;
+    } else {
+      json[name] = options.get(name);
+    }
+  }
+  return json;
+}
+
+// A JSON number, or null where JSON has none.
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+// Lines of JSON in FILE.part, which is renamed to FILE when the last line is written.
+class Record {
+ public:
+  explicit Record(std::filesystem::path path) : path_(std::move(path)), part_(path_.string() + ".part") {
+    std::filesystem::create_directories(path_.parent_path());
+    out_.open(part_, std::ios::trunc);
+    check();
+  }
+
+  void line(const Json& json) {
+    out_ << json.dump() << std::endl;  // flushed: a reader may follow, and a kill loses nothing
+    check();
+  }
+
+  void end(const Json& json) {
+    line(json);
+    out_.close();
+    std::filesystem::rename(part_, path_);
+  }
+
+  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& part() const { return part_; }
+
+ private:
+  void check() const {
+    if (!out_) throw Error(part_.string() + ": cannot write: " + std::strerror(errno));
+  }
+
+  std::filesystem::path path_, part_;
+  std::ofstream out_;
+};
+
+struct Maker {
+  WorkloadInfo info;
+  std::unique_ptr<Workload> (*make)(const Setup&);
+};
+
+template <class... W>
+constexpr auto makers(WorkloadList<W...>) {
+  return std::array{Maker{{W::name, W::summary}, [](const Setup& setup) -> std::unique_ptr<Workload> {
+                            return std::make_unique<W>(setup);
+                          }}...};
+}
+
+constexpr auto all = makers(Workloads{});
+
+class Clock {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+std::span<const WorkloadInfo> workloads() {
+  static const auto infos = [] {
+    std::array<WorkloadInfo, all.size()> infos{};
+    for (std::size_t i = 0; i < all.size(); ++i) infos[i] = all[i].info;
+    return infos;
+  }();
+  return infos;
+}
+
+Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::filesystem::path& data_root,
+            const std::function<void(const Progress&)>& report, const std::function<bool()>& stop) {
+  // All that a user may have got wrong is found before anything is written.
+  const auto made = std::find_if(all.begin(), all.end(), [&](const Maker& m) { return m.info.name == trial.workload; });
+  if (made == all.end()) {
+    std::vector<std::string_view> names;
+    for (const Maker& m : all) names.push_back(m.info.name);
+    throw Error(unknown("workload", trial.workload, names));
+  }
+  trial.schedule.check();
+  Options options(find_rule(trial.rule), Settings(trial.settings.begin(), trial.settings.end()));
+
+  at::set_num_threads(trial.threads);
+  torch::manual_seed(trial.seed);
+  const auto workload = made->make({.data_root = data_root,
+                                    .seed = trial.seed,
+                                    .epochs = trial.epochs,
+                                    .batch = trial.batch,
+                                    .bfloat16 = trial.precision == "bfloat16",
+                                    .channels_last = trial.channels_last});
+  const auto parameters = workload->parameters();
+  const auto optimizer = libtorch::make(parameters, options);
+  std::int64_t weights = 0;
+  for (const auto& p : parameters) weights += p.numel();
+  const std::int64_t per_epoch = workload->steps_per_epoch(), steps = per_epoch * workload->epochs(),
+                     last = trial.max_steps > 0 ? std::min(steps, trial.max_steps) : steps;
+  const Metric metric = workload->metric();
+
+  Record record(folder / "records" / (trial.run() + ".jsonl"));
+  record.line(
+      {{"type", "config"},
+       {"record", 1},
+       {"run", trial.run()},
+       {"experiment", trial.experiment},
+       {"workload", trial.workload},
+       {"label", trial.label},
+       {"rule", trial.rule},
+       {"options", option_values(options)},
+       {"schedule", trial.schedule.json()},
+       {"seed", trial.seed},
+       {"epochs", workload->epochs()},
+       {"batch", workload->batch()},
+       {"steps", last},
+       {"steps_per_epoch", per_epoch},
+       {"metric",
+        {{"name", metric.name}, {"unit", metric.unit}, {"better", metric.higher_is_better ? "higher" : "lower"}}},
+       {"parameters", weights},
+       {"state_bytes", weights * std::int64_t(sizeof(float) * find_rule(trial.rule).states.size())},
+       {"precision", trial.precision},
+       {"channels_last", trial.channels_last},
+       {"threads", trial.threads},
+       {"command", trial.arguments()},
+       {"version", version},
+       {"commit", commit},
+       {"compiler", std::string("GNU ") + __VERSION__},
+       {"torch", TORCH_VERSION},
+       {"machine", machine()},
+       {"data", {{"name", workload->data_name()}, {"sha256", workload->data_sha256()}}},
+       {"started", now()}});
+
+  double seconds = 0, optimizer_seconds = 0, loss_sum = 0, recent = NAN;
+  std::int64_t loss_count = 0, t = 0;
+  std::optional<double> last_metric;
+  const auto evaluate = [&] {
+    const Workload::Evaluation test = workload->evaluate();
+    last_metric = test.metric;
+    record.line({{"type", "evaluation"},
+                 {"step", t},
+                 {"epoch", static_cast<double>(t) / static_cast<double>(per_epoch)},
+                 {"seconds", seconds},
+                 {"optimizer_seconds", optimizer_seconds},
+                 {"lr", options.get("lr") * trial.schedule(std::max<std::int64_t>(t, 1), steps, per_epoch)},
+                 {"train_loss", loss_count > 0 ? number(loss_sum / static_cast<double>(loss_count)) : Json()},
+                 {"test_loss", number(test.loss)},
+                 {"test_metric", number(test.metric)}});
+    loss_sum = 0, loss_count = 0;
+  };
+  const auto end = [&](std::string status, std::string reason) {
+    Json line{{"type", "end"}, {"status", status}};
+    if (!reason.empty()) line["reason"] = reason;
+    line.update({{"step", t}, {"seconds", seconds}, {"ended", now()}});
+    record.end(line);
+    return Outcome{record.path(), status, reason};
+  };
+
+  evaluate();
+  // Two evaluations an epoch show the fast start of short trials.
+  const std::int64_t every = std::max<std::int64_t>(1, workload->epochs() <= 20 ? per_epoch / 2 : per_epoch);
+  const double lr = options.get("lr");
+  while (t < last) {
+    if (stop && stop()) return {record.part(), "stopped", "asked to stop"};
+    ++t;
+    const Clock step;
+    for (auto& group : optimizer->param_groups()) group.options().set_lr(lr * trial.schedule(t, steps, per_epoch));
+    optimizer->zero_grad();
+    const double loss = workload->backward(t);
+    if (!std::isfinite(loss)) {
+      seconds += step.seconds();
+      return end("diverged", "the training loss is " + text(loss) + " at step " + std::to_string(t));
+    }
+    const Clock update;
+    optimizer->step();
+    optimizer_seconds += update.seconds();
+    seconds += step.seconds();
+    loss_sum += loss, ++loss_count;
+    recent = std::isnan(recent) ? loss : 0.95 * recent + 0.05 * loss;
+    if (report) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
+    if (t % every == 0 || t == last) evaluate();
+    if (t == last && report) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
+  }
+  return end("finished", "");
+}
+
+}  // namespace adabelief::trials

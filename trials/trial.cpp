@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// What a trial is, apart from running it.
+#include "trial.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "adabelief/text.h"
+
+namespace adabelief::trials {
+
+double Schedule::operator()(std::int64_t t, std::int64_t steps, std::int64_t steps_per_epoch) const {
+  const double epoch = static_cast<double>(t - 1) / static_cast<double>(steps_per_epoch);
+  const double rise = warmup * static_cast<double>(steps_per_epoch);
+  if (static_cast<double>(t) < rise) return static_cast<double>(t) / rise;
+  if (kind == "steps") {
+    const auto passed = std::count_if(at.begin(), at.end(), [&](double e) { return epoch >= e; });
+    return std::pow(factor, static_cast<double>(passed));
+  }
+  if (kind == "cosine") {
+    const double along = (static_cast<double>(t - 1) - rise) / std::max(1.0, static_cast<double>(steps) - rise);
+    return 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(along, 0.0, 1.0)));
+  }
+  return 1;
+}
+
+void Schedule::check() const {
+  if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end())
+    throw Error("schedule: " + unknown("kind", kind, kinds));
+  const auto refuse = [](std::string_view field, std::string_view range, double value) {
+    throw Error(fmt::format("schedule: {} must lie in {}, got {}", field, range, text(value)));
+  };
+  if (!(warmup >= 0 && std::isfinite(warmup))) refuse("warmup", "[0, inf)", warmup);
+  if (!(factor > 0 && std::isfinite(factor))) refuse("factor", "(0, inf)", factor);
+  for (const double e : at) {
+    if (!(e >= 0 && std::isfinite(e))) refuse("at", "[0, inf)", e);
+  }
+  if (kind == "steps" && at.empty()) throw Error("schedule: steps needs at, the epochs at which lr falls, such as 150");
+}
+
+Json Schedule::json() const {
+  Json json{{"kind", kind}, {"warmup", warmup}};
+  if (kind == "steps") json["at"] = at, json["factor"] = factor;
+  return json;
+}
+
+std::string Trial::run() const {
+  std::string name;
+  for (const char c : label) {
+    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const bool plain = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9');
+    if (plain || (!name.empty() && name.back() != '-')) name += plain ? lower : '-';
+  }
+  while (name.ends_with('-')) name.pop_back();
+  return fmt::format("{}-s{}", name, seed);
+}
+
+std::vector<std::string> Trial::arguments() const {
+  const Trial standard;
+  std::vector<std::string> words{"train", workload, "--rule", rule};
+  const auto add = [&](std::string_view option, const std::string& value, bool wanted = true) {
+    if (wanted) words.insert(words.end(), {std::string(option), value});
+  };
+  for (const auto& [name, value] : settings) add("--set", name + "=" + value);
+  add("--schedule", schedule.kind, schedule.kind != standard.schedule.kind);
+  add("--warmup", text(schedule.warmup), schedule.warmup != 0);
+  if (schedule.kind == "steps") {
+    for (const double e : schedule.at) add("--at", text(e));
+    add("--factor", text(schedule.factor));
+  }
+  add("--seed", std::to_string(seed));
+  add("--epochs", std::to_string(epochs), epochs != 0);
+  add("--batch", std::to_string(batch), batch != 0);
+  add("--steps", std::to_string(max_steps), max_steps != 0);
+  add("--threads", std::to_string(threads));
+  add("--precision", precision, precision != standard.precision);
+  if (channels_last) words.emplace_back("--channels-last");
+  add("--label", label, !label.empty());
+  add("--experiment", experiment, !experiment.empty());
+  return words;
+}
+
+}  // namespace adabelief::trials

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// A trial: workload x rule x schedule x seed -> a record. The same trial gives the same record wherever the
+// instruction set and the thread count are the same; trials of one seed share weights, data order and augmentation.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace adabelief::trials {
+
+using Json = nlohmann::ordered_json;
+
+/// A user's mistake: its message is all that the program prints.
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// The learning rate over a trial as a multiple of the rule's lr.
+struct Schedule {
+  std::string kind = "constant";  ///< one of kinds
+  double warmup = 0;              ///< epochs of linear rise from 0, before and beside any kind
+  std::vector<double> at;         ///< steps: the epochs at which lr is multiplied by factor
+  double factor = 0.1;            ///< steps
+
+  static constexpr std::array<std::string_view, 3> kinds{"constant", "steps", "cosine"};
+
+  /// The multiple for step t = 1, 2, ..., of `steps` in all.
+  double operator()(std::int64_t t, std::int64_t steps, std::int64_t steps_per_epoch) const;
+
+  /// Throws Error that names the field.
+  void check() const;
+  Json json() const;
+};
+
+/// A trial's whole configuration. What is 0 or empty is the workload's or the rule's own default.
+struct Trial {
+  std::string workload, rule, label, experiment;
+  std::vector<std::pair<std::string, std::string>> settings;  ///< options of the rule, as text
+  Schedule schedule;
+  std::int64_t seed = 1, epochs = 0, batch = 0;
+  int threads = 1;
+  std::string precision = "float32";  ///< or bfloat16: autocast, with float32 weights
+  bool channels_last = false;
+  std::int64_t max_steps = 0;  ///< stop after so many steps, as if killed there but in order; 0: no bound
+
+  static constexpr std::array<std::string_view, 2> precisions{"float32", "bfloat16"};
+
+  /// LABEL-sSEED with nothing but a-z, 0-9 and '-': the name of its record.
+  std::string run() const;
+
+  /// The words after `adabelief` that run this trial again.
+  std::vector<std::string> arguments() const;
+};
+
+/// What a trial reports while it runs.
+struct Progress {
+  std::int64_t step, steps;
+  double seconds;                ///< of training so far
+  double loss;                   ///< mean of the last steps
+  std::optional<double> metric;  ///< of the last evaluation on the test data
+  std::string_view metric_name, unit;
+};
+
+/// What is known of a workload without building it.
+struct WorkloadInfo {
+  std::string_view name, summary;
+};
+std::span<const WorkloadInfo> workloads();
+
+/// Trains; writes FOLDER/records/RUN.jsonl (RUN.jsonl.part while it runs) and returns its path. `stop` is asked after
+/// every step: true ends the trial with its record unfinished. An empty data_root leaves it to the places that
+/// data/dataset.h names. Throws std::runtime_error or std::invalid_argument with a message for the user.
+struct Outcome {
+  std::filesystem::path record;
+  std::string status;  ///< finished, diverged, stopped
+  std::string reason;
+};
+Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::filesystem::path& data_root,
+            const std::function<void(const Progress&)>& report, const std::function<bool()>& stop);
+
+}  // namespace adabelief::trials

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// What is trained: a model, its data and its measure. A workload is one file in workloads/ with a struct of static
+// `name` and `summary`, made from a Setup; CMake finds it.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace adabelief::trials {
+
+/// What a workload is made from. Torch's generator is seeded with `seed` before.
+struct Setup {
+  std::filesystem::path data_root;   ///< empty: the places that data/dataset.h names
+  std::int64_t seed, epochs, batch;  ///< epochs, batch: 0 asks for the workload's own
+  bool bfloat16, channels_last;
+};
+
+/// What is measured on the test data beside the loss.
+struct Metric {
+  std::string name, unit;
+  bool higher_is_better;
+};
+
+class Workload {
+ public:
+  virtual ~Workload() = default;
+
+  /// The weights to optimize, in a fixed order.
+  virtual std::vector<torch::Tensor> parameters() = 0;
+
+  virtual std::int64_t epochs() const = 0;
+  virtual std::int64_t batch() const = 0;
+  virtual std::int64_t steps_per_epoch() const = 0;
+
+  /// Leaves in the parameters the gradients of step t = 1, 2, ..., which depend on the seed, t and the weights alone.
+  /// Returns the loss.
+  virtual double backward(std::int64_t t) = 0;
+
+  struct Evaluation {
+    double loss, metric;
+  };
+  /// On all of the test data.
+  virtual Evaluation evaluate() = 0;
+
+  virtual Metric metric() const = 0;
+  virtual std::string data_name() const = 0;
+  virtual std::string data_sha256() const = 0;
+};
+
+}  // namespace adabelief::trials
