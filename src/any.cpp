@@ -136,11 +136,25 @@ std::size_t AnyOptimizer::add_group(Options options) {
   return groups_.size() - 1;
 }
 
+const Options& AnyOptimizer::group(std::size_t number) const {
+  if (number < groups_.size()) return groups_[number];
+  throw std::invalid_argument(std::string(rule_->name) + ": no group " + std::to_string(number) + "; there are " +
+                              plural(groups_.size(), "group") + ", make one with add_group");
+}
+
+const AnyOptimizer::Tensor& AnyOptimizer::tensor(std::size_t number) const {
+  if (number < tensors_.size()) return tensors_[number];
+  throw std::invalid_argument(std::string(rule_->name) + ": no tensor " + std::to_string(number) + "; there are " +
+                              plural(tensors_.size(), "tensor") + ", add one with add");
+}
+
+void AnyOptimizer::set(std::string_view option, const Value& value, std::size_t group) {
+  this->group(group);
+  groups_[group].set(option, value);
+}
+
 void AnyOptimizer::add(Weights weights, std::size_t group) {
-  if (group >= groups_.size()) {
-    throw std::invalid_argument(std::string(rule_->name) + ": no group " + std::to_string(group) + "; there are " +
-                                plural(groups_.size(), "group") + ", make one with add_group");
-  }
+  this->group(group);
   if (weights.data == nullptr && weights.size != 0) {
     throw std::invalid_argument(std::string(rule_->name) + ": weights of " + plural(weights.size, "element") +
                                 " at no address");
@@ -196,8 +210,8 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
   cpu::run(jobs_, *executor_);
 }
 
-Gradient AnyOptimizer::state(std::string_view name, std::size_t tensor) const {
-  const Tensor& t = tensors_.at(tensor);
+View AnyOptimizer::state(std::string_view name, std::size_t tensor) const {
+  const Tensor& t = this->tensor(tensor);
   for (std::size_t k = 0; k < rule_->states.size(); ++k) {
     if (rule_->states[k] == name) return {t.states.get() + k * stride(t.weights), t.weights.size, t.weights.type};
   }

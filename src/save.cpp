@@ -26,6 +26,7 @@ static_assert(std::endian::native == std::endian::little, "the state file is lit
 
 constexpr std::string_view magic = "adabelief state\n";
 constexpr std::uint32_t version = 1;
+constexpr std::int64_t max_steps = std::int64_t{1} << 53;  // a formula counts them in a double
 
 struct Checksum {
   std::uint64_t hash = 0xcbf29ce484222325;
@@ -60,11 +61,11 @@ class Writer {
 
 class Reader {
  public:
-  Reader(std::istream& in, std::string_view rule) : in_(in), rule_(rule) {}
+  Reader(std::istream& in, std::string_view rule, std::string_view file)
+      : in_(in),
+        what_(std::string(rule) + ": cannot load the state" + (file.empty() ? "" : " from ") + std::string(file)) {}
 
-  [[noreturn]] void fail(const std::string& why) const {
-    throw std::runtime_error(std::string(rule_) + ": cannot load the state: " + why);
-  }
+  [[noreturn]] void fail(const std::string& why) const { throw std::runtime_error(what_ + ": " + why); }
   void start() {
     std::string found(magic.size(), '\0');
     in_.read(found.data(), static_cast<std::streamsize>(found.size()));
@@ -92,7 +93,7 @@ class Reader {
     return text;
   }
   void expect(const std::string& what, const std::string& ours, const std::string& theirs) const {
-    if (ours != theirs) fail("it has " + what + " " + theirs + ", this optimizer " + ours);
+    if (ours != theirs) fail(what + " is " + theirs + " in the file, " + ours + " here");
   }
   void end() {
     const std::uint64_t ours = checksum_.hash;
@@ -101,7 +102,7 @@ class Reader {
 
  private:
   std::istream& in_;
-  std::string_view rule_;
+  std::string what_;
   Checksum checksum_;
 };
 
@@ -136,8 +137,10 @@ void AnyOptimizer::save(std::ostream& out) const {
   if (!out) throw std::runtime_error(std::string(rule_->name) + ": cannot save the state: writing failed");
 }
 
-void AnyOptimizer::load(std::istream& in) {
-  Reader r(in, rule_->name);
+void AnyOptimizer::load(std::istream& in) { load(in, ""); }
+
+void AnyOptimizer::load(std::istream& in, const std::string& file) {
+  Reader r(in, rule_->name, file);
   r.start();
   if (const auto theirs = r.number<std::uint32_t>(); theirs != version) {
     r.fail("the file's version is " + std::to_string(theirs) + ", this library reads " + std::to_string(version));
@@ -148,7 +151,7 @@ void AnyOptimizer::load(std::istream& in) {
     r.expect(what, std::to_string(ours), std::to_string(r.number<std::uint64_t>()));
   };
   std::vector<Options> groups;
-  count("groups:", groups_.size());
+  count("the number of groups", groups_.size());
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     Options options(*rule_);
     const auto n = r.number<std::uint64_t>();
@@ -158,32 +161,34 @@ void AnyOptimizer::load(std::istream& in) {
       try {
         options.set(name, value);
       } catch (const std::invalid_argument& error) {
-        r.fail(error.what());
+        r.fail(std::string(error.what()).substr(rule_->name.size() + 2));
       }
     }
     groups.push_back(std::move(options));
   }
 
   std::vector<Tensor> tensors;
-  count("tensors:", tensors_.size());
+  count("the number of tensors", tensors_.size());
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const Weights& weights = tensors_[i].weights;
     const std::string tensor = "tensor " + std::to_string(i);
     const auto group = r.number<std::uint64_t>();
     if (group >= groups.size()) r.fail("the file is damaged: " + tensor + " in group " + std::to_string(group));
-    r.expect("for " + tensor + " the type", std::string(type_names[int(weights.type)]), r.text());
-    count("for " + tensor + " elements:", weights.size);
+    r.expect("the type of " + tensor, std::string(type_names[int(weights.type)]), r.text());
+    count("the size of " + tensor, weights.size);
     const auto steps = r.number<std::int64_t>();
-    if (steps < 0) r.fail("the file is damaged: " + tensor + " after " + std::to_string(steps) + " steps");
-    count("for " + tensor + " states:", rule_->states.size());
+    if (steps < 0 || steps > max_steps)
+      r.fail("the file is damaged: " + tensor + " after " + std::to_string(steps) + " steps");
+    count("the number of states of " + tensor, rule_->states.size());
     auto states = allocate(stride(weights) * rule_->states.size());
     for (std::size_t k = 0; k < rule_->states.size(); ++k) {
-      r.expect("for " + tensor + " the state", std::string(rule_->states[k]), r.text());
+      r.expect("a state of " + tensor, std::string(rule_->states[k]), r.text());
       r.bytes(states.get() + k * stride(weights), weights.size * size_of(weights.type));
     }
     tensors.push_back(Tensor{weights, std::size_t(group), steps, std::move(states)});
   }
   r.end();
+  if (!file.empty() && in.peek() != std::istream::traits_type::eof()) r.fail("the file goes on after its end");
   groups_ = std::move(groups);
   tensors_ = std::move(tensors);
 }
@@ -219,11 +224,10 @@ void AnyOptimizer::save(const std::filesystem::path& path) const {
 void AnyOptimizer::load(const std::filesystem::path& path) {
   errno = 0;
   std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    throw std::runtime_error(std::string(rule_->name) + ": cannot load the state from " + path.string() + ": " +
-                             std::strerror(errno));
-  }
-  load(in);
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) errno = EISDIR, in.setstate(std::ios::failbit);
+  if (!in) Reader(in, rule_->name, path.string()).fail(std::strerror(errno));
+  load(in, path.string());
 }
 
 }  // namespace adabelief

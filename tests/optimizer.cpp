@@ -32,8 +32,6 @@ namespace {
 
 std::string refusal(const std::function<void()>& f) { return message<std::invalid_argument>(f); }
 
-// ---- Options
-
 TEST(Options, RefusalsNameRuleOptionRangeAndValue) {
   EXPECT_EQ(refusal([] {
               Options(find_rule("adabelief"), {{"beta1", 1}});
@@ -83,9 +81,8 @@ TEST(Options, TheLastOfTwoSettingsOfANameHolds) {
   EXPECT_EQ(make("adam", {{"lr", 1}, {"lr", 2}}).options().get("lr"), 2);
 }
 
-// ---- Weight decay and groups, by numbers that are exact in binary
-
-// SGD with lr 1/2 and momentum 1/2, from x = 1 with g = 1/4, then 1/4.
+// Weight decay and groups are held against numbers that are exact in binary. This is SGD with lr 1/2 and momentum 1/2,
+// from x = 1 with g = 1/4, then 1/4.
 std::vector<double> two_steps(Decay decay) {
   std::vector<double> x{1}, path;
   Optimizer optimizer(SGD{.lr = 0.5, .momentum = 0.5}, x, {.weight_decay = 0.5, .decay = decay});
@@ -146,8 +143,6 @@ TEST(Groups, TakeANewLearningRateBetweenSteps) {
   EXPECT_FALSE(refusal([&] { optimizer.set("lr", -1); }).empty());
   EXPECT_EQ(optimizer.options().get("lr"), 0.25);
 }
-
-// ---- Gradients
 
 TEST(Step, WithoutAGradientLeavesTheTensorItsStatesAndItsCount) {
   std::vector<float> x = values<float>(100, 1), y = x, alone = x;
@@ -233,8 +228,6 @@ TEST(Step, AllocatesNothing) {
   GTEST_SKIP() << "allocations are counted with glibc and without sanitizers";
 #endif
 }
-
-// ---- States, moving, instruction sets
 
 TEST(AnyOptimizer, NamesTheStateThatIsMissing) {
   std::vector<float> x{1};

@@ -19,8 +19,6 @@ struct EveryRule : testing::Test {
 };
 TYPED_TEST_SUITE(EveryRule, RuleTypes, RuleName);
 
-// ---- Kernels
-
 TYPED_TEST(EveryRule, InDoubleHasTheOraclesBitsOnEveryInstructionSet) {
   const Restore restore;
   const auto start = values<double>(1003, 1);
@@ -215,8 +213,6 @@ TYPED_TEST(EveryRule, GivesTheSameBitsOnAnyNumberOfThreads) {
   });
 }
 
-// ---- Properties of a step
-
 // Where n weights are after three steps, the gradients of step t being values(n, 100 + t), as changed by `change`.
 template <class T, class Change>
 std::vector<T> three_steps(const RuleInfo& rule, std::size_t n, const std::vector<std::size_t>& cuts, Change change) {
@@ -324,8 +320,6 @@ TYPED_TEST(EveryRule, ByNameIsTheSameAsByType) {
   EXPECT_TRUE(same(x, y));
   for (const auto name : TypeParam::states) EXPECT_TRUE(same(state<float>(typed, name), state<float>(any, name)));
 }
-
-// ---- Options
 
 TYPED_TEST(EveryRule, TakesEachOptionWithinItsRangeAndRefusesItBeyond) {
   constexpr double infinity = std::numeric_limits<double>::infinity();

@@ -198,16 +198,17 @@ TEST(Save, AFileOfAnotherModelIsRefusedByWhatDiffers) {
   std::vector<float> f5(5), f6(6);
   std::vector<double> d3(3), d5(5);
   const Weights five(f5), six(f6), three(d3), five_doubles(d5);
-  EXPECT_EQ(refusal(model, of("adam", five, three)), intro + "it has the rule adam, this optimizer adabelief");
-  EXPECT_EQ(refusal(model, of("adabelief", five)), intro + "it has tensors: 1, this optimizer 2");
-  EXPECT_EQ(refusal(model, of("adabelief", five, three, six)), intro + "it has tensors: 3, this optimizer 2");
-  EXPECT_EQ(refusal(model, of("adabelief", six, three)), intro + "it has for tensor 0 elements: 6, this optimizer 5");
+  EXPECT_EQ(refusal(model, of("adam", five, three)), intro + "the rule is adam in the file, adabelief here");
+  EXPECT_EQ(refusal(model, of("adabelief", five)), intro + "the number of tensors is 1 in the file, 2 here");
+  EXPECT_EQ(refusal(model, of("adabelief", five, three, six)),
+            intro + "the number of tensors is 3 in the file, 2 here");
+  EXPECT_EQ(refusal(model, of("adabelief", six, three)), intro + "the size of tensor 0 is 6 in the file, 5 here");
   EXPECT_EQ(refusal(model, of("adabelief", five_doubles, three)),
-            intro + "it has for tensor 0 the type float64, this optimizer float32");
+            intro + "the type of tensor 0 is float64 in the file, float32 here");
   AnyOptimizer one_group = make("adabelief");
   one_group.add(f5);
   one_group.add(d3);
-  EXPECT_EQ(refusal(model, saved(one_group)), intro + "it has groups: 1, this optimizer 2");
+  EXPECT_EQ(refusal(model, saved(one_group)), intro + "the number of groups is 1 in the file, 2 here");
 }
 
 TEST(Save, AFileOfANewerVersionIsRefusedByItsNumber) {
@@ -258,7 +259,8 @@ TEST(Save, ASignedFileWithWrongContentsIsRefused) {
   EXPECT_NE(refusal(file_of("decay", 0.5, 0, 1, "exp_avg_var")).find("decay must be one of"), std::string::npos);
   EXPECT_NE(refusal(file_of("lr", 1, 1, 1, "exp_avg_var")).find("tensor 0 in group 1"), std::string::npos);
   EXPECT_NE(refusal(file_of("lr", 1, 0, -1, "exp_avg_var")).find("tensor 0 after -1 steps"), std::string::npos);
-  EXPECT_NE(refusal(file_of("lr", 1, 0, 1, "exp_avg_sq")).find("the state exp_avg_sq, this optimizer exp_avg_var"),
+  EXPECT_NE(refusal(file_of("lr", 1, 0, 1, "exp_avg_sq"))
+                .find("a state of tensor 0 is exp_avg_sq in the file, exp_avg_var here"),
             std::string::npos);
 
   load(optimizer, file_of("lr", 0.25, 0, 9, "exp_avg_var"));  // the same with nothing wrong
@@ -332,9 +334,11 @@ TEST(Save, LoadingSaysWhatTheFileLacks) {
   const auto why = [&] { return refusal(model, [&] { model.optimizer.load(path); }); };
   EXPECT_EQ(why(), "adabelief: cannot load the state from " + path.string() + ": No such file or directory");
   std::ofstream(path, std::ios::binary) << saved(model.optimizer).substr(0, 100);
-  EXPECT_EQ(why(), "adabelief: cannot load the state: the file is cut short");
+  EXPECT_EQ(why(), "adabelief: cannot load the state from " + path.string() + ": the file is cut short");
+  std::ofstream(path, std::ios::binary) << saved(model.optimizer) << "more";
+  EXPECT_EQ(why(), "adabelief: cannot load the state from " + path.string() + ": the file goes on after its end");
   EXPECT_EQ(refusal(model, [&] { model.optimizer.load(folder.path); }),
-            "adabelief: cannot load the state: the file is cut short");
+            "adabelief: cannot load the state from " + folder.path.string() + ": Is a directory");
 }
 
 TEST(Save, AFailedStreamIsReported) {

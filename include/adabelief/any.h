@@ -3,6 +3,7 @@
 // configurations. Optimizer<Rule> (optimizer.h) is the same with its options checked by the compiler.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
@@ -12,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -79,7 +81,8 @@ class Options {
   std::vector<double> values_;
 };
 
-/// Memory of float or double: a vector, an array, a span. `Element` is void for weights, const void for gradients.
+/// Memory of float or double: a vector, an array, a span. `Element` is void for weights, which are to outlive the call
+/// and so cannot be a temporary vector, and const void for gradients.
 template <class Element>
 struct Memory {
   Element* data = nullptr;
@@ -91,15 +94,18 @@ struct Memory {
   template <std::ranges::contiguous_range R>
   requires(std::is_same_v<std::ranges::range_value_t<R>, float> ||
            std::is_same_v<std::ranges::range_value_t<R>, double>) &&
-      std::is_convertible_v<decltype(std::ranges::data(std::declval<R&>())), Element*> Memory(R&& range)
+      std::is_convertible_v<decltype(std::ranges::data(std::declval<R&>())), Element*> &&
+      (std::is_const_v<Element> || std::ranges::borrowed_range<R>)Memory(R&& range)
       : data(std::ranges::data(range)),
   size(std::ranges::size(range)), type(type_of<std::ranges::range_value_t<R>>) {}
 };
 
 using Weights = Memory<void>;
-using Gradient = Memory<const void>;  ///< {} where a tensor has no gradient in this step: it is left as it is
+using View = Memory<const void>;
+using Gradient = View;  ///< Gradient{} where a tensor has none in this step: it is left as it is
 
-/// Steps tensors that it does not own by one rule; keeps their states. Not thread-safe; movable.
+/// Steps tensors that it does not own by one rule; keeps their states. Not thread-safe; movable. A number of a group or
+/// tensor that there is not is a std::invalid_argument everywhere.
 class AnyOptimizer {
  public:
   /// An optimizer with one group of these options and no tensor yet.
@@ -108,7 +114,8 @@ class AnyOptimizer {
   /// Adds a group with options of its own, of the same rule; returns its number.
   std::size_t add_group(Options options);
 
-  /// Adds a tensor to a group; its states start at zero. The memory must outlive the optimizer.
+  /// Adds a tensor to a group; its states start at zero. The memory must outlive the optimizer, and may not overlap
+  /// another tensor's or a gradient's.
   void add(Weights weights, std::size_t group = 0);
 
   /// One step: `gradients` in the order in which the tensors were added, each of its tensor's size and type. Gradients
@@ -118,17 +125,17 @@ class AnyOptimizer {
   void step(std::initializer_list<Gradient> gradients) { step(std::span(gradients.begin(), gradients.size())); }
   void step(Gradient gradient) { step(std::span(&gradient, 1)); }
 
-  const Options& options(std::size_t group = 0) const { return groups_.at(group); }
-  void set(std::string_view option, const Value& value, std::size_t group = 0) { groups_.at(group).set(option, value); }
+  const Options& options(std::size_t group = 0) const { return this->group(group); }
+  void set(std::string_view option, const Value& value, std::size_t group = 0);
 
   std::size_t groups() const { return groups_.size(); }
   std::size_t tensors() const { return tensors_.size(); }
 
   /// Steps that a tensor has taken.
-  std::int64_t steps(std::size_t tensor = 0) const { return tensors_.at(tensor).steps; }
+  std::int64_t steps(std::size_t tensor = 0) const { return this->tensor(tensor).steps; }
 
   /// A state of a tensor, such as "exp_avg": as many elements, of the same type, as its weights.
-  Gradient state(std::string_view name, std::size_t tensor = 0) const;
+  View state(std::string_view name, std::size_t tensor = 0) const;
 
   /// Bytes of all states.
   std::size_t state_bytes() const;
@@ -156,6 +163,10 @@ class AnyOptimizer {
     std::int64_t steps = 0;
     std::unique_ptr<std::byte[], Free> states;  // the rule's states one after the other, each padded to whole lines
   };
+  const Options& group(std::size_t number) const;
+  const Tensor& tensor(std::size_t number) const;
+  void load(std::istream& in, const std::string& file);  // of which nothing may follow; "": a stream that may go on
+
   static std::size_t stride(const Weights& weights);  // bytes from one state to the next
   static std::unique_ptr<std::byte[], Free> allocate(std::size_t bytes);
 

@@ -159,8 +159,12 @@ class AnyOptimizer : public torch::optim::Optimizer {
  public:
   const RuleInfo& rule() const { return *rule_; }
 
+  /// A group's options, to read and to change. Throws std::invalid_argument for a number that there is not.
+  const Options& options(std::size_t group = 0) const {
+    if (group >= param_groups_.size()) refuse("no group ", group, "; the number of groups is ", param_groups_.size());
+    return checked(param_groups_[group], group);
+  }
   Options& options(std::size_t group = 0) { return const_cast<Options&>(std::as_const(*this).options(group)); }
-  const Options& options(std::size_t group = 0) const { return checked(param_groups_.at(group), group); }
 
   /// Adds a group. Without options it gets the optimizer's. With Options it inherits those that still have the rule's
   /// default; where a group is to have just that value and the optimizer has another, use add_group. Throws
@@ -471,8 +475,7 @@ class Optimizer final : public AnyOptimizer {
   }
 };
 
-/// An optimizer of the options' rule, one of the library's, chosen at run time:
-/// make(model->parameters(), adabelief::Options(find_rule("adabelief"), {{"lr", 1e-3}})). Throws as Optimizer does.
+/// An optimizer of the options' rule, one of the library's, chosen at run time. Throws as Optimizer does.
 inline std::unique_ptr<AnyOptimizer> make(const Groups& groups, const adabelief::Options& options) {
   std::unique_ptr<AnyOptimizer> made;
   const Common common{options.get("weight_decay"), static_cast<Decay>(options.get("decay"))};
@@ -482,13 +485,18 @@ inline std::unique_ptr<AnyOptimizer> make(const Groups& groups, const adabelief:
     }
   });
   if (made == nullptr) {
-    throw std::invalid_argument(
-        c10::str(options.rule().name, ": not a rule of the library's own; use Optimizer<Rule>"));
+    throw std::invalid_argument(c10::str(options.rule().name, ": not one of the library's rules; use Optimizer<Rule>"));
   }
   return made;
 }
 inline std::unique_ptr<AnyOptimizer> make(std::vector<at::Tensor> parameters, const adabelief::Options& options) {
   return make(Groups{std::move(parameters)}, options);
+}
+/// make("adabelief", model->parameters(), {{"lr", 1e-3}}), of parameters or Groups. Throws std::invalid_argument that
+/// names the nearest rule or option too.
+template <class Parameters>
+std::unique_ptr<AnyOptimizer> make(std::string_view rule, const Parameters& parameters, const Settings& settings = {}) {
+  return make(parameters, adabelief::Options(find_rule(rule), settings));
 }
 
 }  // namespace adabelief::libtorch

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The specification: a rule's formula in double, one weight at a time, in the plainest way. Everything faster is
-// tested against it.
+// tested against it. Compile it with -ffp-contract=off where its bits are to be the kernels'.
 #pragma once
 
 #include <span>

@@ -129,8 +129,8 @@ class Place:
 
     def fetch(self, server: Server | str, *more: str, setup: Callable[[], None] | None = None) -> tuple[int, str, str]:
         """The exit code, what it printed, and its messages."""
-        done = subprocess.run(self.command(server, *more), env=self.env, capture_output=True, text=True, timeout=60,
-                              preexec_fn=setup, restore_signals=setup is None)
+        done = subprocess.run(self.command(server, *more), check=False, env=self.env, capture_output=True, text=True,
+                              timeout=60, preexec_fn=setup, restore_signals=setup is None)
         return done.returncode, done.stdout, done.stderr
 
     def names(self) -> set[str]:

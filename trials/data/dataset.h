@@ -40,7 +40,7 @@ struct Remote final {
   std::string_view sha256;
 };
 
-/// A data set without its loader, for the command line: dataset_of makes it from the struct that describes one.
+/// A data set as a value, which dataset_of makes from the struct that describes one.
 struct Dataset final {
   std::string_view name;
   std::string_view summary;
@@ -51,7 +51,7 @@ struct Dataset final {
   std::span<const Remote> remotes;            ///< the files to fetch: `files` with .gz, or one .tar.gz of the folder
   std::string_view debian_folder;             ///< where Debian's package puts the files; empty if there is none
   std::string_view debian_package;
-  ImageData (*load)(const std::filesystem::path& folder);
+  ImageData (*load)(const std::filesystem::path& folder);  ///< throws as load below does
 };
 
 template <class D>

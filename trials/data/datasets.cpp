@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The data sets that the trials know.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <stdexcept>
 
