@@ -109,6 +109,19 @@ Options::Decayed Options::decayed() const {
   return {0, 1 - w};
 }
 
+double Options::effective_eps() const {
+  // Measured by a step of the kernel, so that no rule must say it.
+  std::vector<double> values = values_;
+  values[find("lr")] = 1;
+  double x = 0;
+  const double g = 1e-300;
+  std::array<double, cpu::max_states> states{};
+  cpu::Job job{rule_->kernel(Type::float64), &x, &g, {}, 1, 0, 1, rule_->scalars(values.data(), 1)};
+  for (std::size_t k = 0; k < states.size(); ++k) job.states[k] = &states[k];
+  job.kernel(job, 0, 1);
+  return g / -x;
+}
+
 constexpr std::size_t line = 64;  // bytes: a cache line, and the widest lanes
 
 std::size_t AnyOptimizer::stride(const Weights& weights) {

@@ -502,13 +502,13 @@ TEST(LibTorch, AFileThatDoesNotFitIsRefusedAndChangesNothing) {
     return saved(optimizer);
   };
   const std::string start = "adabelief: cannot load the state: ";
-  refused(other(Adam{}, {weight({3, 4}), weight({5})}), start + "it has the rule adam, this optimizer adabelief");
-  refused(other(AdaBelief{}, {weight({3, 4})}), start + "it has in group 0 parameters: 1, this optimizer 2");
+  refused(other(Adam{}, {weight({3, 4}), weight({5})}), start + "the rule is adam in the file, adabelief here");
+  refused(other(AdaBelief{}, {weight({3, 4})}), start + "the number of parameters of group 0 is 1 in the file, 2 here");
   refused(other(AdaBelief{}, {weight({3, 4}), weight({6})}),
-          start + "it has for parameter 1 of group 0 a state of shape [6], this optimizer [5]");
+          start + "the shape of a state of parameter 1 of group 0 is [6] in the file, [5] here");
   libtorch::Optimizer<AdaBelief> grouped({weight({3, 4})});
   grouped.add_group({weight({5})});
-  refused(saved(grouped), start + "it has groups: 2, this optimizer 1");
+  refused(saved(grouped), start + "the number of groups is 2 in the file, 1 here");
 
   std::ostringstream tensor, torchs;
   torch::save(torch::zeros({3}), tensor);

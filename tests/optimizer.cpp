@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The optimizer around a rule: options by name, groups, weight decay, gradients that do not fit, memory, executors.
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <functional>
 #include <limits>
@@ -79,6 +80,17 @@ TEST(Options, AreTakenAsNumbersBoolsAndText) {
 
 TEST(Options, TheLastOfTwoSettingsOfANameHolds) {
   EXPECT_EQ(make("adam", {{"lr", 1}, {"lr", 2}}).options().get("lr"), 2);
+}
+
+TEST(Options, TellTheSmallestDenominator) {  // the table of docs/numerics.md
+  const auto floor = [](const char* rule, const Settings& settings) {
+    return Options(find_rule(rule), settings).effective_eps();
+  };
+  EXPECT_NEAR(floor("adabelief", {}), std::sqrt(1e-8 / (1 - 0.999)) + 1e-8, 1e-15);
+  EXPECT_NEAR(floor("adabelief", {{"eps", 1e-16}, {"lr", 0}}), std::sqrt(1e-16 / (1 - 0.999)) + 1e-16, 1e-19);
+  EXPECT_NEAR(floor("adam", {{"eps", 1e-3}}), 1e-3, 1e-15);
+  EXPECT_NEAR(floor("sgd", {{"lr", 3}}), 1, 1e-15);
+  EXPECT_EQ(floor("adam", {{"eps", 0}}), 0);
 }
 
 // Weight decay and groups are held against numbers that are exact in binary. This is SGD with lr 1/2 and momentum 1/2,

@@ -70,6 +70,10 @@ class Options {
   };
   Decayed decayed() const;
 
+  /// The floor of what a step divides by: lr g / step for a first gradient g too small to matter. This, not the option
+  /// eps, is what compares between rules: AdaBelief's is sqrt(eps / (1 - beta2)) + eps, Adam's is eps, SGD's is 1.
+  double effective_eps() const;
+
   const RuleInfo& rule() const { return *rule_; }
   bool operator==(const Options& other) const { return rule_ == other.rule_ && values_ == other.values_; }
 

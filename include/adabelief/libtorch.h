@@ -278,7 +278,7 @@ class AnyOptimizer : public torch::optim::Optimizer {
     std::vector<Options> options;
     decltype(state_) states;
     const auto expect = [&](const std::string& what, const auto& ours, const auto& theirs) {
-      if (ours != theirs) fail(c10::str("it has ", what, " ", theirs, ", this optimizer ", ours));
+      if (ours != theirs) fail(c10::str(what, " is ", theirs, " in the file, ", ours, " here"));
     };
     try {
       c10::IValue value;
@@ -287,7 +287,7 @@ class AnyOptimizer : public torch::optim::Optimizer {
       archive.read("rule", value);
       expect("the rule", std::string(rule_->name), value.toStringRef());
       archive.read("groups", value);
-      expect("groups:", static_cast<std::int64_t>(param_groups_.size()), value.toInt());
+      expect("the number of groups", static_cast<std::int64_t>(param_groups_.size()), value.toInt());
       for (std::size_t i = 0; i < param_groups_.size(); ++i) {
         const auto& parameters = param_groups_[i].params();
         torch::serialize::InputArchive group, nested;
@@ -296,14 +296,15 @@ class AnyOptimizer : public torch::optim::Optimizer {
         options.push_back(checked(param_groups_[i], i));
         options.back().serialize(nested);
         group.read("parameters", value);
-        expect(c10::str("in group ", i, " parameters:"), static_cast<std::int64_t>(parameters.size()), value.toInt());
+        expect(c10::str("the number of parameters of group ", i), static_cast<std::int64_t>(parameters.size()),
+               value.toInt());
         for (std::size_t j = 0; j < parameters.size(); ++j) {
           if (!group.try_read("parameter" + std::to_string(j), nested)) continue;
           auto state = std::make_unique<ParamState>(*rule_);
           state->serialize(nested);
           if (state->steps < 0) fail(c10::str("damaged: ", place(i, j), " after ", state->steps, " steps"));
           for (at::Tensor& s : state->states) {
-            expect("for " + place(i, j) + " a state of shape", parameters[j].sizes(), s.sizes());
+            expect("the shape of a state of " + place(i, j), parameters[j].sizes(), s.sizes());
             s = detail::zeros(parameters[j]).copy_(s);  // a copy, since the archive may be read again
           }
           states[parameters[j].unsafeGetTensorImpl()] = std::move(state);
