@@ -36,6 +36,7 @@ bench: ## time the step beside a plain loop and beside adabelief-pytorch, and a 
 	@tools/setup test
 	@tools/build release all
 	.venv/bin/python benchmarks/peers.py
+	.venv/bin/python benchmarks/training.py --skip-without-data
 
 clean: ## remove build/ (.venv and runs/ stay)
 	rm -rf build

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: MIT
-// The step's time, for every rule, type and size, beside a plain loop with the same traffic.
+// The step's time, for every rule, type and size, beside plain loops with the same traffic.
 //
-// A benchmark is named RULE/TYPE/TENSORS x ELEMENTS. `bytes_per_second` counts what the rule must read and write: the
-// weight and each state both ways, the gradient once. plain/TYPE moves as much as a rule with two states.
+// A benchmark is named RULE/TYPE/TENSORS/ELEMENTS, the elements of one tensor. `bytes_per_second` counts what the rule
+// must read and write: the weight and each state both ways, the gradient once. The plain loops move as much as a rule
+// with two states: what remains between them and such a rule is not the memory's.
 #include <adabelief/adabelief.h>
 #include <benchmark/benchmark.h>
 #include <omp.h>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 
+#include <cstdlib>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -14,40 +20,99 @@ namespace {
 
 using namespace adabelief;
 
+// `count` arrays of n elements, set by all threads, since a page belongs to the memory of the core that touches it
+// first. Each starts at a cache line, and no two at the same place of a page: a core takes a read for dependent on a
+// recent write at the same place, which costs the plain loops in cache up to half their speed.
+template <class T>
+class Arrays {
+ public:
+  Arrays(std::size_t count, std::size_t n) : n_(n), stride_((n * sizeof(T) + 63) / 64 * 64 + 17 * 64) {
+    if (memory_ = static_cast<char*>(std::aligned_alloc(4096, (count * stride_ + 4095) / 4096 * 4096)); !memory_) {
+      throw std::bad_alloc();
+    }
+    for (std::size_t k = 0; k < count; ++k) {
+      T* const array = (*this)[k];
+#pragma omp parallel for schedule(static)
+      for (std::size_t i = 0; i < n; ++i) array[i] = T(0.01) * static_cast<T>(i % 101) - T(0.5);
+    }
+  }
+  Arrays(const Arrays&) = delete;
+  ~Arrays() { std::free(memory_); }
+
+  T* operator[](std::size_t k) const { return reinterpret_cast<T*>(memory_ + k * stride_); }
+  std::span<T> span(std::size_t k) const { return {(*this)[k], n_}; }
+
+ private:
+  std::size_t n_, stride_;
+  char* memory_;
+};
+
+template <class T>
+void count_bytes(benchmark::State& state, std::size_t arrays_moved) {
+  const double bytes = static_cast<double>(state.range(0)) * static_cast<double>(state.range(1)) * sizeof(T);
+  state.counters["bytes_per_second"] =
+      benchmark::Counter(bytes * static_cast<double>(arrays_moved), benchmark::Counter::kIsIterationInvariantRate);
+}
+
 template <class T>
 void step(benchmark::State& state, const RuleInfo& rule) {
-  const auto tensors = static_cast<std::size_t>(state.range(0)), n = static_cast<std::size_t>(state.range(1));
+  const auto tensors = static_cast<std::size_t>(state.range(0));
+  const Arrays<T> arrays(2 * tensors, static_cast<std::size_t>(state.range(1)));
   AnyOptimizer optimizer{Options(rule)};
-  std::vector<std::vector<T>> x(tensors, std::vector<T>(n, 1)), g(tensors, std::vector<T>(n, T(0.1)));
   std::vector<Gradient> gradients;
   for (std::size_t i = 0; i < tensors; ++i) {
-    optimizer.add(x[i]);
-    gradients.emplace_back(g[i]);
+    optimizer.add(arrays.span(2 * i));
+    gradients.emplace_back(arrays.span(2 * i + 1));
   }
   optimizer.step(gradients);
   for (auto _ : state) optimizer.step(gradients);
-  const double bytes = static_cast<double>(tensors * n * sizeof(T)) * static_cast<double>(3 + 2 * rule.states.size());
-  state.counters["bytes_per_second"] = benchmark::Counter(bytes, benchmark::Counter::kIsIterationInvariantRate);
+  count_bytes<T>(state, 3 + 2 * rule.states.size());
 }
 
 // Four reads and three writes a weight with hardly any arithmetic: the memory's limit.
 template <class T>
-void plain(benchmark::State& state) {
+void add_up(std::size_t begin, std::size_t end, T* x, const T* g, T* m, T* s) {
+#pragma omp simd
+  for (std::size_t i = begin; i < end; ++i) {
+    m[i] += T(0.5) * g[i];
+    s[i] += m[i];
+    x[i] += s[i];
+  }
+}
+
+#if defined(__AVX__)
+// The same with stores that go past the caches.
+void stream(std::size_t begin, std::size_t end, float* x, const float* g, float* m, float* s) {
+  const std::size_t whole = begin + (end - begin) / 8 * 8;
+  for (std::size_t i = begin; i < whole; i += 8) {
+    const __m256 half = _mm256_set1_ps(0.5F);
+    const __m256 m8 = _mm256_add_ps(_mm256_load_ps(m + i), _mm256_mul_ps(half, _mm256_load_ps(g + i)));
+    const __m256 s8 = _mm256_add_ps(_mm256_load_ps(s + i), m8);
+    const __m256 x8 = _mm256_add_ps(_mm256_load_ps(x + i), s8);
+    _mm256_stream_ps(m + i, m8);
+    _mm256_stream_ps(s + i, s8);
+    _mm256_stream_ps(x + i, x8);
+  }
+  _mm_sfence();
+  add_up(whole, end, x, g, m, s);
+}
+#endif
+
+template <class T>
+void plain(benchmark::State& state, void (*part)(std::size_t, std::size_t, T*, const T*, T*, T*)) {
   const auto n = static_cast<std::size_t>(state.range(0) * state.range(1));
-  std::vector<T> x(n, 1), g(n, T(0.1)), m(n), s(n);
-  T *const px = x.data(), *const pm = m.data(), *const ps = s.data();
-  const T* const pg = g.data();
+  const Arrays<T> arrays(4, n);
   for (auto _ : state) {
-#pragma omp parallel for simd schedule(static)
-    for (std::size_t i = 0; i < n; ++i) {
-      pm[i] += T(0.5) * pg[i];
-      ps[i] += pm[i];
-      px[i] += ps[i];
+#pragma omp parallel
+    {
+      const auto threads = static_cast<std::size_t>(omp_get_num_threads());
+      const auto cut = [&](std::size_t i) { return i == threads ? n : n / 16 * i / threads * 16; };
+      const auto i = static_cast<std::size_t>(omp_get_thread_num());
+      part(cut(i), cut(i + 1), arrays[0], arrays[1], arrays[2], arrays[3]);
     }
     benchmark::ClobberMemory();
   }
-  state.counters["bytes_per_second"] =
-      benchmark::Counter(static_cast<double>(n * sizeof(T) * 7), benchmark::Counter::kIsIterationInvariantRate);
+  count_bytes<T>(state, 7);
 }
 
 void sizes(benchmark::internal::Benchmark* b) {
@@ -59,13 +124,18 @@ void sizes(benchmark::internal::Benchmark* b) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  sizes(benchmark::RegisterBenchmark("plain/float32", plain<float>));
-  sizes(benchmark::RegisterBenchmark("plain/float64", plain<double>));
+  sizes(benchmark::RegisterBenchmark("plain/float32", plain<float>, add_up<float>));
+#if defined(__AVX__)
+  sizes(benchmark::RegisterBenchmark("plain_streaming/float32", plain<float>, stream));
+#endif
+  sizes(benchmark::RegisterBenchmark("plain/float64", plain<double>, add_up<double>));
   for (const RuleInfo* rule : rules()) {
     const std::string name(rule->name);
     sizes(benchmark::RegisterBenchmark((name + "/float32").c_str(), step<float>, std::cref(*rule)));
     sizes(benchmark::RegisterBenchmark((name + "/float64").c_str(), step<double>, std::cref(*rule)));
   }
+  benchmark::AddCustomContext("version", std::string(version));
+  benchmark::AddCustomContext("compiler", "g++ " __VERSION__);
   benchmark::AddCustomContext("isa", std::string(cpu::isa_names[static_cast<std::size_t>(cpu::isa())]));
   benchmark::AddCustomContext("threads", std::to_string(omp_get_max_threads()));
   benchmark::Initialize(&argc, argv);

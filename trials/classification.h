@@ -45,6 +45,9 @@ class Classification : public Workload {
         options_(options) {
     if (setup.epochs > 0) options_.epochs = setup.epochs;
     if (setup.batch > 0) options_.batch = setup.batch;
+    if (steps_per_epoch() == 0)
+      throw std::invalid_argument("batch must lie in [1, " + std::to_string(count(images_.train)) + "], got " +
+                                  std::to_string(options_.batch));
     if (setup.channels_last) {
       for (auto& p : parameters()) {
         if (p.dim() == 4) p.set_data(p.contiguous(torch::MemoryFormat::ChannelsLast));

@@ -42,6 +42,7 @@ struct Entry {
   double share = 0, seconds = 0, loss = 0;
   std::optional<double> metric;
   std::string metric_name, unit, why;
+  bool refused = false;  // it ended in order, with a message, before its first step
 
   pid_t pid = 0;
   int pipe = -1;
@@ -86,11 +87,12 @@ void spawn(Entry& e, const fs::path& folder, const fs::path& data_root) {
 
 void take(Entry& e, const std::string& line) {
   const Json json = Json::parse(line, nullptr, false);
-  if (json.is_discarded()) return;
+  if (!json.is_object()) return;
   if (json.contains("status")) {
     e.why = json.value("reason", "");
     const std::string status = json["status"];
-    e.state = status == "finished" ? Entry::finished : status == "diverged" ? Entry::diverged : Entry::stopped;
+    if (status != "failed")
+      e.state = status == "finished" ? Entry::finished : status == "diverged" ? Entry::diverged : Entry::stopped;
     return;
   }
   e.share = json["step"].get<double>() / json["steps"].get<double>();
@@ -116,13 +118,14 @@ bool read_from(Entry& e, const fs::path& folder) {
   close(e.pipe);
   e.pipe = -1;
   int status = 0;
-  waitpid(e.pid, &status, 0);
+  while (waitpid(e.pid, &status, 0) < 0 && errno == EINTR) {
+  }
   if (e.state == Entry::running) {
     e.state = Entry::crashed;
-    const fs::path log = folder / "log" / (e.trial.run() + ".txt");
-    std::string last;
-    std::ifstream in(log);
-    for (std::string line; std::getline(in, line);) {
+    e.refused = WIFEXITED(status) && WEXITSTATUS(status) == 1 && e.share == 0;
+    std::string last = e.why;
+    std::ifstream in(folder / "log" / (e.trial.run() + ".txt"));
+    for (std::string line; e.why.empty() && std::getline(in, line);) {
       if (!line.empty()) last = line;
     }
     e.why = fmt::format("{}; {}",
@@ -160,14 +163,15 @@ class Display {
     drawn_ = now();
     std::size_t label = 0;
     for (const Entry& e : entries) label = std::max(label, e.trial.label.size());
-    const bool all = std::ssize(entries) + 2 < board_.rows();
+    const int rows = board_.rows();
+    const bool all = std::ssize(entries) + 2 < rows;
     std::vector<std::string> lines;
     for (const Entry& e : entries) {
-      if (!all && e.state != Entry::running) continue;
-      lines.push_back(fmt::format("{:{}}  seed {:<3} {}  {:<16} {:<18} {}", e.trial.label, label, e.trial.seed,
-                                  terminal::paint(terminal::bar(e.done() ? 1 : e.share, 20), e.done() ? 32 : 36, true),
-                                  metric_text(e), e.share > 0 ? fmt::format("train loss {:.4f}", e.loss) : "",
-                                  outcome(e, true)));
+      if (!all && (e.state != Entry::running || std::ssize(lines) + 2 >= rows)) continue;
+      lines.push_back(
+          fmt::format("{:{}}  seed {:<3} {}  {:<16} {:<18} {}", e.trial.label, label, e.trial.seed,
+                      terminal::paint(terminal::bar(e.share, 20), e.state == Entry::finished ? 32 : 36, true),
+                      metric_text(e), e.share > 0 ? fmt::format("train loss {:.4f}", e.loss) : "", outcome(e, true)));
     }
     lines.push_back(terminal::paint(summary(entries, left), 1, true));
     board_.draw(lines);
@@ -175,8 +179,9 @@ class Display {
 
   void ended(const std::vector<Entry>& entries, const Entry& e, double left) {
     if (live_ || quiet_) return;
-    const auto over = std::count_if(entries.begin(), entries.end(),
-                                    [](const Entry& other) { return other.done() || other.state == Entry::crashed; });
+    const auto over = std::count_if(entries.begin(), entries.end(), [](const Entry& other) {
+      return other.pipe < 0 && (other.done() || other.state == Entry::crashed);
+    });
     fmt::print("[{:>{}}/{}] {} seed {}: {}{}{}{}\n", over, std::to_string(entries.size()).size(), entries.size(),
                e.trial.label, e.trial.seed, outcome(e, false), e.metric ? ", " + metric_text(e) : "",
                e.seconds > 0 ? ", trained for " + terminal::duration(e.seconds) : "",
@@ -232,6 +237,8 @@ fs::path choose_folder(const CompareOptions& options, const std::string& name) {
         throw Error(fmt::format("{} holds a run already; go on with it by --resume, or give another --out",
                                 options.out.string()));
       }
+      if (fs::exists(options.out / "records") && !fs::is_empty(options.out / "records"))
+        throw Error(fmt::format("{} holds records of something else; give another --out", options.out.string()));
       return options.out;
     }
     std::tm local{};
@@ -291,20 +298,33 @@ int make_report(const std::vector<fs::path>& folders, const fs::path& out, bool 
 }
 
 int compare(const CompareOptions& options) {
-  Experiment experiment = read_experiment(options.experiment);
-  const fs::path folder = choose_folder(options, experiment.name);
+  fs::path folder;
+  Experiment experiment;
   if (options.resume) {  // the run keeps its own plan, whatever has become of the file since
-    const Json kept = Json::parse(read_text(folder / "experiment.json"), nullptr, false);
-    if (kept.is_discarded() || !kept.contains("toml"))
-      throw Error(fmt::format("{}: damaged; the run cannot go on", (folder / "experiment.json").string()));
-    experiment = parse_experiment(experiment.name, kept["toml"], (folder / "experiment.json").string());
+    const std::string name =
+        options.experiment.ends_with(".toml") ? fs::path(options.experiment).stem().string() : options.experiment;
+    folder = choose_folder(options, name);
+    const fs::path plan = folder / "experiment.json";
+    const Json kept = Json::parse(read_text(plan), nullptr, false);
+    if (!kept.is_object() || !kept.contains("name") || !kept.contains("toml"))
+      throw Error(fmt::format("{}: damaged; the run cannot go on", plan.string()));
+    if (kept["name"] != name)
+      throw Error(fmt::format("{} holds a run of {}, not of {}", folder.string(), kept["name"].dump(), name));
+    experiment = parse_experiment(name, kept["toml"], plan.string());
+  } else {
+    experiment = read_experiment(options.experiment);
+    folder = choose_folder(options, experiment.name);
   }
   fs::create_directories(folder / "records");
   fs::create_directories(folder / "log");
-  const int lock = open((folder / "lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  // The trials inherit the lock: where this process is killed they end a moment later, and must not meet their
+  // successors.
+  const int lock = open((folder / "lock").c_str(), O_CREAT | O_RDWR, 0644);
   if (lock < 0) throw Error(fmt::format("{}: cannot write there: {}", folder.string(), std::strerror(errno)));
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0)
-    throw Error(fmt::format("{}: another adabelief is running it", folder.string()));
+  for (int tries = 50; flock(lock, LOCK_EX | LOCK_NB) != 0; --tries) {
+    if (tries == 0) throw Error(fmt::format("{}: another adabelief is running it", folder.string()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
   if (!options.resume) write_file(folder / "experiment.json", experiment.json().dump(1) + "\n");
 
   std::vector<Entry> entries;
@@ -329,6 +349,7 @@ int compare(const CompareOptions& options) {
   const double started = now();
   double asked = 0;  // when the trials were asked to stop
   int seen = 0;      // signals acted upon
+  bool give_up = false;
   {
     Display display(options.quiet);
     for (;;) {
@@ -336,7 +357,7 @@ int compare(const CompareOptions& options) {
       for (const Entry& e : entries) running += e.pipe >= 0;
       if (!stop_wanted()) {
         for (Entry& e : entries) {
-          if (running >= jobs) break;
+          if (give_up || running >= jobs) break;
           if (e.state == Entry::waiting) spawn(e, folder, options.data_root), ++running;
         }
       } else if (signals > seen || (asked > 0 && now() - asked > 10)) {
@@ -357,6 +378,9 @@ int compare(const CompareOptions& options) {
                                        [&](const pollfd& p) { return p.fd == e.pipe && p.revents != 0; });
         if (e.pipe < 0 || !ready || !read_from(e, folder)) continue;
         if (e.state == Entry::crashed && stop_wanted()) e.state = Entry::stopped;
+        // What the first trial refuses, such as a folder without data, all others would.
+        give_up |= e.refused && std::none_of(entries.begin(), entries.end(),
+                                             [](const Entry& other) { return other.done() || other.share > 0; });
         display.ended(entries, e, stop_wanted() ? 0 : time_left(entries, already, started));
       }
       display.draw(entries, stop_wanted() ? 0 : time_left(entries, already, started), false);
@@ -380,6 +404,7 @@ int compare(const CompareOptions& options) {
     fmt::print(stderr, "adabelief: {} seed {} crashed: {} (whole log: {})\n", e.trial.label, e.trial.seed, e.why,
                (folder / "log" / (e.trial.run() + ".txt")).string());
   }
+  if (give_up) fmt::print(stderr, "adabelief: the other trials were not started; go on by --resume\n");
   return status;
 }
 

@@ -160,7 +160,7 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
   base.threads = positive<int>(root, "threads", 1);
   base.max_steps = positive<std::int64_t>(root, "steps", 0);
   base.channels_last = root.get<bool>("channels_last", "true or false").value_or(false);
-  base.precision = root.get<std::string>("precision", "a text").value_or(base.precision);
+  base.precision = root.get<std::string>("precision", "one of " + join(Trial::precisions)).value_or(base.precision);
   if (std::find(Trial::precisions.begin(), Trial::precisions.end(), base.precision) == Trial::precisions.end()) {
     root.fail(root.find("precision"), unknown("precision", base.precision, Trial::precisions));
   }
@@ -212,9 +212,15 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
       table.fail(table.find("rule"), error.what());
     }
     table.done();
+    try {
+      entry.check();
+    } catch (const Error& error) {
+      table.fail(&node, error.what());
+    }
     for (const Trial& other : entries) {
       if (other.run() == entry.run())
-        table.fail(&node, fmt::format("two rules are called {}; give each its own label", entry.label));
+        table.fail(&node, fmt::format("the labels {} and {} name one record, {}; give each rule its own label",
+                                      other.label, entry.label, entry.run()));
     }
     entries.push_back(std::move(entry));
   }

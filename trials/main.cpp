@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -50,7 +51,9 @@ int list(const std::string& what) {
   }
   for (const WorkloadInfo& workload : workloads()) workload_lines.emplace_back(workload.name, workload.summary);
   for (const auto& set : data::datasets()) data_lines.emplace_back(set.name, set.summary);
+  constexpr std::array<std::string_view, 4> kinds{"rules", "workloads", "experiments", "data"};
   const bool all = what.empty();
+  if (!all && std::find(kinds.begin(), kinds.end(), what) == kinds.end()) throw Error(unknown("list", what, kinds));
   if (all || what == "rules") print_list("rules", rule_lines);
   if (all || what == "workloads") print_list("workloads", workload_lines);
   if (all || what == "experiments") print_list("experiments", experiments());
@@ -118,7 +121,14 @@ int train(TrainOptions o) {
     metric_shown = p.metric.value_or(NAN);
   };
 
-  const Outcome outcome = run(o.trial, folder, o.data_root, report, stop_wanted);
+  Outcome outcome;
+  try {
+    outcome = run(o.trial, folder, o.data_root, report, stop_wanted);
+  } catch (const std::exception& error) {  // the log may lie on the full disk that it would tell of
+    const Json failed{{"status", "failed"}, {"reason", error.what()}};
+    if (json) fmt::print("{}\n", failed.dump(-1, ' ', false, Json::error_handler_t::replace));
+    throw;
+  }
   if (json) {
     fmt::print("{}\n", Json{{"status", outcome.status}, {"reason", outcome.reason}}.dump());
     return 0;
@@ -148,6 +158,7 @@ int refuse(const CLI::App& app, const CLI::ParseError& error) {
     if (!word.starts_with("--")) continue;
     std::vector<std::string> known;
     for (const CLI::Option* option : command.get_options()) {
+      if (option->get_group().empty()) continue;  // not for users
       for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
     }
     const std::vector<std::string_view> views(known.begin(), known.end());
@@ -159,16 +170,27 @@ int refuse(const CLI::App& app, const CLI::ParseError& error) {
   return 2;
 }
 
+// CLI11's own checks answer with the largest double written out.
+CLI::Validator whole(std::int64_t least, std::int64_t most = 1'000'000'000) {
+  return {[=](std::string& word) -> std::string {
+            std::int64_t value = 0;
+            const char* end = word.data() + word.size();
+            const auto [read, error] = std::from_chars(word.data(), end, value);
+            if (error == std::errc{} && read == end && least <= value && value <= most) return "";
+            return fmt::format("must be a whole number in [{}, {}], got {}", least, most, word);
+          },
+          ""};
+}
+
 int program(int argc, char** argv) {
-  CLI::App app{"AdaBelief and its rivals: train, compare, report."};
+  CLI::App app{"AdaBelief and its rivals: train, compare, report.", "adabelief"};
   app.set_version_flag("--version", fmt::format("adabelief {} ({})", version, trials::commit));
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
 
   std::string what;
   CLI::App* list_command = app.add_subcommand("list", "Show the rules, workloads, experiments and data sets");
-  list_command->add_option("KIND", what, "rules, workloads, experiments or data; all of them if left out")
-      ->check(CLI::IsMember({"rules", "workloads", "experiments", "data"}));
+  list_command->add_option("KIND", what, "rules, workloads, experiments or data; all of them if left out");
 
   TrainOptions t;
   CLI::App* train_command = app.add_subcommand("train", "Train one workload with one rule and write its record");
@@ -192,18 +214,16 @@ int program(int argc, char** argv) {
   train_command->add_option("--seed", t.trial.seed, "Of weights, order of data and augmentation")
       ->capture_default_str();
   train_command->add_option("--epochs", t.trial.epochs, "Passes over the training data; 0: the workload's own")
-      ->check(CLI::NonNegativeNumber);
-  train_command->add_option("--batch", t.trial.batch, "Examples a step; 0: the workload's own")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole(0));
+  train_command->add_option("--batch", t.trial.batch, "Examples a step; 0: the workload's own")->check(whole(0));
   train_command->add_option("--steps", t.trial.max_steps, "End after so many steps; 0: after --epochs")
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole(0));
   t.trial.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   train_command->add_option("--threads", t.trial.threads, "Threads; results depend on their number")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(whole(1, 1024));
   train_command->add_option("--precision", t.trial.precision, "float32, or bfloat16 for autocast with float32 weights")
-      ->capture_default_str()
-      ->check(CLI::IsMember({"float32", "bfloat16"}));
+      ->capture_default_str();
   train_command->add_flag("--channels-last", t.trial.channels_last,
                           "Keep images as (N, H, W, C) in memory: often faster");
   train_command->add_option("--label", t.trial.label, "Name in reports; else made of the rule and --set");
@@ -221,8 +241,7 @@ int program(int argc, char** argv) {
       ->required();
   compare_command->add_flag("--resume", c.resume, "Go on with the experiment's newest run, or with that in --out");
   compare_command->add_option("--out", c.out, "The run's folder; else runs/EXPERIMENT/TIME");
-  compare_command->add_option("--jobs", c.jobs, "Trials at once; 0: as many as the cores hold")
-      ->check(CLI::NonNegativeNumber);
+  compare_command->add_option("--jobs", c.jobs, "Trials at once; 0: as many as the cores hold")->check(whole(0));
   compare_command->add_option("--data", c.data_root, data_help);
   compare_command->add_flag("--quiet", c.quiet, "Print the report's path only");
 
@@ -272,9 +291,12 @@ int program(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return program(argc, argv);
-  } catch (const std::exception& error) {
-    const std::string_view what = error.what();
-    fmt::print(stderr, "{}{}\n", what.starts_with("adabelief: ") ? "" : "adabelief: ", what);
+  } catch (const fs::filesystem_error& error) {
+    std::fprintf(stderr, "adabelief: %s: %s\n", error.path1().c_str(), error.code().message().c_str());
+    return 1;
+  } catch (const std::exception& error) {  // without fmt::print, which throws where it cannot write
+    const bool named = std::string_view(error.what()).starts_with("adabelief: ");
+    std::fprintf(stderr, "%s%s\n", named ? "" : "adabelief: ", error.what());
     return 1;
   }
 }

@@ -42,7 +42,7 @@ std::string cut(std::string_view line, int width) {
   std::string out;
   for (std::size_t i = 0; i < line.size(); ++i) {
     if (line[i] == '\033') {
-      const std::size_t end = line.find('m', i);
+      const std::size_t end = std::min(line.find('m', i), line.size() - 1);
       out += line.substr(i, end - i + 1);
       i = end;
     } else {

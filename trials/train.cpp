@@ -81,8 +81,9 @@ class Record {
     check();
   }
 
+  // Flushed: a reader may follow, and a kill loses nothing. Text of the user's may be no UTF-8.
   void line(const Json& json) {
-    out_ << json.dump() << std::endl;  // flushed: a reader may follow, and a kill loses nothing
+    out_ << json.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
     check();
   }
 
@@ -146,7 +147,7 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
     for (const Maker& m : all) names.push_back(m.info.name);
     throw Error(unknown("workload", trial.workload, names));
   }
-  trial.schedule.check();
+  trial.check();
   Options options(find_rule(trial.rule), Settings(trial.settings.begin(), trial.settings.end()));
 
   at::set_num_threads(trial.threads);
@@ -175,6 +176,7 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
        {"label", trial.label},
        {"rule", trial.rule},
        {"options", option_values(options)},
+       {"effective_eps", options.effective_eps()},
        {"schedule", trial.schedule.json()},
        {"seed", trial.seed},
        {"epochs", workload->epochs()},
@@ -235,7 +237,8 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
     const double loss = workload->backward(t);
     if (!std::isfinite(loss)) {
       seconds += step.seconds();
-      return end("diverged", "the training loss is " + text(loss) + " at step " + std::to_string(t));
+      return end("diverged",
+                 "the training loss is " + (std::isnan(loss) ? "nan" : text(loss)) + " at step " + std::to_string(t));
     }
     const Clock update;
     optimizer->step();
@@ -243,7 +246,7 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
     seconds += step.seconds();
     loss_sum += loss, ++loss_count;
     recent = std::isnan(recent) ? loss : 0.95 * recent + 0.05 * loss;
-    if (report) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
+    if (report && t < last) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
     if (t % every == 0 || t == last) evaluate();
     if (t == last && report) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
   }

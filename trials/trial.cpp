@@ -58,6 +58,17 @@ std::string Trial::run() const {
   return fmt::format("{}-s{}", name, seed);
 }
 
+void Trial::check() const {
+  schedule.check();
+  if (std::find(precisions.begin(), precisions.end(), precision) == precisions.end())
+    throw Error(unknown("precision", precision, precisions));
+  const auto refuse = [&](std::string_view why) { throw Error(fmt::format("label '{}': {}", label, why)); };
+  const auto control = [](unsigned char c) { return c < ' ' || c == 127; };
+  if (std::any_of(label.begin(), label.end(), control)) throw Error("label: a control character is in it");
+  if (label.size() > 200) refuse("longer than 200 bytes");
+  if (run().starts_with("-s")) refuse("a letter or digit of a-z, 0-9 must be in it, as it names the record's file");
+}
+
 std::vector<std::string> Trial::arguments() const {
   const Trial standard;
   std::vector<std::string> words{"train", workload, "--rule", rule};

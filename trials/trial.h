@@ -57,6 +57,9 @@ struct Trial {
   /// LABEL-sSEED with nothing but a-z, 0-9 and '-': the name of its record.
   std::string run() const;
 
+  /// Throws Error where the label, the precision or the schedule is one that no trial can have.
+  void check() const;
+
   /// The words after `adabelief` that run this trial again.
   std::vector<std::string> arguments() const;
 };

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""What the benchmark programs share: the machine in words, turns with progress, and tables in Markdown."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+
+
+class Problem(Exception):
+    """What the user can mend: its message is all that is printed."""
+
+
+def program(path: str) -> Path:
+    """A program of the build, such as benchmarks/step."""
+    if not (BUILD / path).exists():
+        raise Problem(f"no {BUILD / path}; run `make build`")
+    return BUILD / path
+
+
+def output(command: Sequence[str | Path], **environment: str) -> str:
+    """What the command prints. Raises Problem with its last words where it fails."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, env={**os.environ, **environment})
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
+        raise Problem(f"{Path(words[0]).name} ended with {done.returncode} and said:\n" + "\n".join(said[-10:]))
+    return done.stdout
+
+
+def machine() -> str:
+    """Processor, cores, memory and system, and how busy they are: other programs' work spoils every number."""
+
+    def field(file: str, key: str) -> str:
+        try:
+            lines = Path(file).read_text().splitlines()
+        except OSError:
+            return ""
+        return next((line[len(key) :].strip(' \t:="') for line in lines if line.startswith(key)), "")
+
+    cpu = field("/proc/cpuinfo", "model name") or platform.machine()
+    system = field("/etc/os-release", "PRETTY_NAME") or platform.system()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        say(f"the machine is busy (load {load:.1f} before the start): times will be too long and spread")
+    return f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB, {system}; load before the start {load:.1f}"
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def turns(rounds: int, measures: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """Calls every measure once a round, in turn, so that what disturbs the machine meets all of them alike."""
+    results: dict[str, list[float]] = {name: [] for name in measures}
+    start = time.monotonic()
+    for number in range(rounds):
+        for place, (name, measure) in enumerate(measures.items()):
+            done = number * len(measures) + place
+            left = (time.monotonic() - start) / done * (rounds * len(measures) - done) if done else 0
+            say(f"round {number + 1} of {rounds}: {name}" + (f"  ({left:.0f} s left)" if done else ""))
+            results[name].append(measure())
+    return results
+
+
+def spread(values: Sequence[float], form: str = "{:.3g}") -> tuple[str, str]:
+    """The median, and the smallest and largest, as text."""
+    return form.format(statistics.median(values)), f"{form.format(min(values))} to {form.format(max(values))}"
+
+
+def ratio(over: Sequence[float], under: Sequence[float]) -> float:
+    """The median over the rounds of over / under."""
+    return statistics.median(a / b for a, b in zip(over, under, strict=True))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; all but the first column is numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a program, and prints a Problem without a traceback."""
+    name = Path(sys.argv[0]).stem
+    try:
+        main()
+    except Problem as problem:
+        sys.exit(f"{name}: {problem}")
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: stopped")

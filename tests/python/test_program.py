@@ -1,0 +1,785 @@
+# SPDX-License-Identifier: MIT
+"""Tests of the program as a user meets it: list, train, compare, report; its mistakes, breaks and resumptions.
+
+The program is $ADABELIEF_PROGRAM, or build/adabelief; without it every test fails. Trials are of a few steps on
+Fashion-MNIST from Debian's package, so that one takes about a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import json
+import math
+import os
+import pty
+import re
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import termios
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = Path(os.environ.get("ADABELIEF_PROGRAM", ROOT / "build" / "adabelief")).resolve()
+EXPERIMENTS = sorted((ROOT / "trials" / "experiments").glob("*.toml"))
+RULES, WORKLOADS = ["adabelief", "adam", "amsgrad", "sgd"], ["cifar10_resnet20", "fashion_mnist_cnn"]
+TRAIN = ["train", "fashion_mnist_cnn", "--batch", "16", "--threads", "1", "--rule"]
+
+# Line numbers are part of the tests. SGD is made to diverge.
+MINI = """title = "Mini"
+workload = "fashion_mnist_cnn"
+seeds = [1, 2]
+batch = 16
+steps = 20
+baseline = "Adam"
+target = 30
+
+[[rules]]
+label = "AdaBelief"
+rule = "adabelief"
+
+[[rules]]
+label = "Adam"
+rule = "adam"
+options = { lr = 1e-3 }
+
+[[rules]]
+label = "SGD"
+rule = "sgd"
+options = { lr = 1e10 }
+"""
+RUNS = [f"{rule}-s{seed}" for seed in (1, 2) for rule in ("adabelief", "adam", "sgd")]
+TIMES = {"seconds", "optimizer_seconds", "started", "ended", "ms_a_step", "optimizer_ms_a_step", "seconds_to_target"}
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", **more}
+
+
+class Here:
+    """An empty folder, and the program run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(
+        self, *words: str, cwd: Path | None = None, setup: Callable[[], None] | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [PROGRAM, *words],
+            check=False,
+            cwd=cwd or self.folder,
+            capture_output=True,
+            text=True,
+            env=environment(self.folder, **env),
+            timeout=120,
+            preexec_fn=setup,
+        )
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [PROGRAM, *words],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(self.folder),
+        )
+
+    def write(self, text: str, name: str = "mini.toml") -> Path:
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def refusal(self, *words: str, status: int = 1, **env: str) -> str:
+        """The one line that a mistake is answered with."""
+        done = self(*words, **env)
+        assert (done.returncode, done.stdout) == (status, ""), done
+        lines = done.stderr.splitlines()
+        assert lines[0].startswith("adabelief: ")
+        assert len(lines) == 1 or (status == 2 and len(lines) == 2 and lines[1].startswith("Run `adabelief")), lines
+        return lines[0].removeprefix("adabelief: ")  # which is also how a mistake with the rule adabelief starts
+
+    def record(self, *words: str, **env: str) -> list[dict[str, Any]]:
+        """The record of a training."""
+        done = self(*words, "--quiet", **env)
+        assert done.returncode == 0, done.stderr
+        path = self.folder / done.stdout.rstrip("\n")
+        assert not Path(f"{path}.part").exists()
+        return read(path)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Here:
+    return Here(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """An unbroken comparison: its folder, and what it printed."""
+    here = Here(tmp_path_factory.mktemp("a whole run"))
+    here.write(MINI)
+    done = here("compare", "mini.toml", "--out", "out")
+    return here.folder / "out", done
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def evaluations(record: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in record if line["type"] == "evaluation"]
+
+
+def summary(folder: Path) -> list[dict[str, str]]:
+    with (folder / "summary.csv").open() as file:
+        return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+
+
+def records(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "records").iterdir())
+
+
+def processes(words: str) -> list[int]:
+    """The processes whose command line has the words in it."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if words.encode() in path.read_bytes().replace(b"\0", b" "):
+                found.append(int(path.parent.name))
+    return found
+
+
+def children(parent: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    return []
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+    return value
+
+
+class Terminal:
+    """The program with a terminal of its own, of this size."""
+
+    def __init__(self, here: Here, *words: str, rows: int = 24, columns: int = 120, **env: str) -> None:
+        self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process = subprocess.Popen(
+            [PROGRAM, *words], cwd=here.folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            env=environment(here.folder, **{"TERM": "xterm", **env}),
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )  # fmt: skip
+        os.close(theirs)
+        self.text = ""
+
+    def read(self, until: str | None = None) -> str:
+        """All that is shown up to these words, or to the end."""
+        seen = self.text.encode()
+        while until is None or until not in seen.decode(errors="replace"):
+            try:
+                chunk = os.read(self.ours, 4096)
+            except OSError:  # how the end shows
+                chunk = b""
+            if not chunk:
+                assert until is None, f"the end came before {until}: {seen.decode()}"
+                break
+            seen += chunk
+        self.text = seen.decode(errors="replace")
+        return self.text
+
+    def end(self) -> tuple[int, str]:
+        text = self.read()
+        os.close(self.ours)
+        return self.process.wait(10), text
+
+
+def without_escapes(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+# Listings and help
+
+
+def test_list_shows_every_rule_workload_experiment_and_data_set_with_a_description(here: Here) -> None:
+    done = here("list")
+    assert done.returncode == 0
+    entries = dict(re.findall(r"^  (\S+)  +(\S.{20,})$", done.stdout, re.MULTILINE))
+    experiments = [path.stem for path in EXPERIMENTS]
+    assert set(entries) == {*RULES, *WORKLOADS, *experiments, "cifar10", "fashion_mnist"}
+    assert "lr=0.001 beta1=0.9 beta2=0.999 eps=1e-08" in entries["adabelief"]
+    parts = [here("list", kind).stdout for kind in ("rules", "workloads", "experiments", "data")]
+    assert "".join(parts) == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("", "--version list train compare report data"),
+        ("list", "KIND"),
+        ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --seed --epochs --batch --steps --threads"
+         + " --precision --channels-last --label --out --data --quiet"),
+        ("compare", "EXPERIMENT --resume --out --jobs --data --quiet"),
+        ("report", "FOLDER --out --quiet"),
+        ("data", "NAME --data --from --quiet"),
+    ],
+)  # fmt: skip
+def test_help_names_every_option_with_a_description(here: Here, command: str, options: str) -> None:
+    done = here(*command.split(), "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Usage: adabelief{command and ' '}{command}" in done.stdout
+    described = re.findall(r"^  (?:-h,)?(\S+)(?: \S+)*\s{2,}[A-Za-z][^\n]{10}", done.stdout, re.MULTILINE)
+    assert set(described) == {*options.split(), "--help"}
+
+
+def test_the_version_is_told_with_its_commit(here: Here) -> None:
+    assert re.fullmatch(r"adabelief \d+\.\d+\.\d+ \(\S+\)\n", here("--version").stdout)
+
+
+def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
+    line = f"set -o pipefail; {PROGRAM} list | head -n 1"
+    done = subprocess.run(["bash", "-c", line], check=True, capture_output=True, text=True, cwd=here.folder)
+    assert (done.stdout, done.stderr) == ("rules\n", "")
+
+
+# Mistakes on the command line
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        ("trian", 2, "no command named 'trian'; did you mean train? There are: list, train, compare, report, data"),
+        ("train fashion_mnist_cnn --rule adam --sheduel x", 2,
+         "no option named '--sheduel'; did you mean --schedule? There are: --help, --rule, "),
+        ("compare quick --job=3", 2, "no option named '--job'; did you mean --jobs? There are: --help, --resume, "),
+        ("list rule", 1, "no list named 'rule'; did you mean rules? There are: rules, workloads, experiments, data"),
+        ("train fashon_mnist --rule adam", 1,
+         "no workload named 'fashon_mnist'; did you mean fashion_mnist_cnn? There are: cifar10_resnet20, fashion_"),
+        ("train fashion_mnist_cnn --rule adabelif", 1,
+         "no rule named 'adabelif'; did you mean adabelief? There are: adabelief, adam"),
+        ("compare quik", 1, "no experiment named 'quik'; did you mean quick? There are: "),
+        ("data fashion", 1, "no data set named 'fashion'; did you mean fashion_mnist? There are: cifar10, fashion_"),
+        ("train fashion_mnist_cnn --rule adam --set beta=1", 1,
+         "adam: no option named 'beta'; did you mean beta1? There are: lr, beta1, beta2, eps, weight_decay, decay"),
+        ("train fashion_mnist_cnn --rule adam --schedule cosin", 1,
+         "schedule: no kind named 'cosin'; did you mean cosine? There are: constant, steps, cosine"),
+        ("train fashion_mnist_cnn --rule adam --precision bfloat", 1,
+         "no precision named 'bfloat'; did you mean bfloat16? There are: float32, bfloat16"),
+        ("train fashion_mnist_cnn --rule adam --set decay=coupld", 1,
+         "adam: decay must be one of coupled, decoupled, fixed, got 'coupld'"),
+        ("train fashion_mnist_cnn --rule adam --set lr", 1, "--set takes NAME=VALUE, such as lr=1e-3, got lr"),
+        ("train fashion_mnist_cnn --rule adabelief --set beta1=1", 1, "beta1 must lie in [0, 1), got 1"),
+        ("train fashion_mnist_cnn --rule adam --set lr=fast", 1, "adam: lr must lie in [0, inf), got 'fast'"),
+        ("train fashion_mnist_cnn --rule adam --warmup -1", 1, "schedule: warmup must lie in [0, inf), got -1"),
+        ("train fashion_mnist_cnn --rule adam --schedule steps", 1, "schedule: steps needs at, the epochs at which"),
+        ("train fashion_mnist_cnn --rule adam --epochs 0.5", 2,
+         "--epochs: must be a whole number in [0, 1000000000], got 0.5"),
+        ("train fashion_mnist_cnn --rule adam --threads 0", 2, "--threads: must be a whole number in [1, 1024], got 0"),
+        ("train fashion_mnist_cnn --rule adam --batch 60001", 1, "batch must lie in [1, 60000], got 60001"),
+        ("train fashion_mnist_cnn --rule adam --label β", 1, "label 'β': a letter or digit of a-z, 0-9 must be in it"),
+        ("train fashion_mnist_cnn --rule adam --label a\nb", 1, "label: a control character is in it"),
+        ("train fashion_mnist_cnn --rule adam --label " + 201 * "x", 1, "label 'xxx"),
+        ("train fashion_mnist_cnn --rule adam surplus", 2, "The following argument was not expected: surplus"),
+        ("train fashion_mnist_cnn", 2, "--rule is required"),
+        ("train fashion_mnist_cnn --rule adam --data nowhere", 1,
+         "fashion_mnist: --data nowhere: no such folder; run: adabelief data fashion_mnist --data nowhere, or install"),
+        ("train cifar10_resnet20 --rule adam --data .", 1,
+         "cifar10: no data_batch_1.bin[.gz] under ., "),
+        ("train fashion_mnist_cnn --rule adam --out /proc/none", 1, "/proc/none/records: No such file or directory"),
+        ("compare quick --out /proc/none", 1, "/proc/none/records: No such file or directory"),
+        ("compare nowhere.toml", 1, "nowhere.toml: cannot read it"),
+        ("compare .", 1, "no experiment named '.'. There are: "),
+        ("compare quick --resume", 1, "no run of quick under runs/quick to resume; run: adabelief compare quick"),
+        ("compare quick --resume --out .", 1, ".: no run to resume there"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_answered_in_one_line_with_what_there_is(
+    here: Here, words: str, status: int, message: str
+) -> None:
+    assert here.refusal(*words.split(" "), status=status).startswith(message)
+    assert list(here.folder.iterdir()) == []  # nothing is left behind
+
+
+def test_a_label_that_is_no_utf8_does_not_harm_the_record(here: Here) -> None:
+    record = here.record(*TRAIN, "adam", "--steps", "1", "--label", os.fsdecode(b"caf\xe9"))
+    assert record[0]["label"] == "caf\ufffd"
+
+
+# Mistakes in an experiment
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ('title = "Mini"', 'title = "Mini', 1, ""),
+        ("steps = 20", "steps = ", 5, ""),
+        ("steps = 20", "steps = 20\nsteps = 30", 6, ""),
+        ("steps = 20", "stepps = 20", 5, "no key named 'stepps'; did you mean steps? There are: baseline, batch, "),
+        ('label = "Adam"', 'lable = "Adam"', 14, "rules.no key named 'lable'"),
+        ("target = 30", "schedule = { kind = 'cosine', warm = 1 }", 7, "schedule.no key named 'warm'; did you mean "),
+        ("target = 30", "schedule = { warmup = 1 }", 7, "schedule.kind is missing: one of constant, steps, cosine"),
+        ("target = 30", "schedule = { kind = 'cosin' }", 7, "schedule: no kind named 'cosin'; did you mean cosine?"),
+        ("target = 30", "schedule = { kind = 'steps' }", 7, "schedule: steps needs at, the epochs"),
+        ("target = 30", "schedule = { kind = 'steps', at = [1, 'x'] }", 7, "schedule.at must be a list of epochs, "),
+        ("target = 30", "schedule = 'cosine'", 7, 'schedule must be a table, such as { kind = "cosine" }'),
+        ("target = 30", "target = 'high'", 7, "target must be a value of the test metric, got 'high'"),
+        ("target = 30", "precision = 'float16'", 7, "no precision named 'float16'; did you mean bfloat16? There are"),
+        ("target = 30", "precision = 16", 7, "precision must be one of float32, bfloat16, got 16"),
+        ("target = 30", "channels_last = 1", 7, "channels_last must be true or false, got 1"),
+        ("target = 30", "paper = 3", 7, "paper must be [[paper]] tables with label, value and source"),
+        ("batch = 16", "batch = 0", 4, "batch must be a whole number of at least 1, got 0"),
+        ("batch = 16", "batch = 1.5", 4, "batch must be a whole number of at least 1, got 1.5"),
+        ("seeds = [1, 2]", "seeds = []", 3, "seeds is missing: a list of whole numbers, such as [1, 2, 3]"),
+        ("seeds = [1, 2]", "seeds = 3", 3, "seeds must be a list of whole numbers, got 3"),
+        ("seeds = [1, 2]", "seeds = [1, 1]", 3, "seeds has one twice"),
+        ("seeds = [1, 2]", "", 1, "seeds is missing: a list of whole numbers, such as [1, 2, 3]"),
+        ('title = "Mini"', "", 1, "title is missing: a line that says what is compared"),
+        ('"fashion_mnist_cnn"', '"fashion_mnist"', 2, "no workload named 'fashion_mnist'; did you mean fashion_mnist_"),
+        ('baseline = "Adam"', 'baseline = "Adamm"', 6,
+         "no label named 'Adamm'; did you mean Adam? There are: AdaBelief, Adam, SGD"),
+        ('label = "AdaBelief"', 'label = "Adam"', 13, "the labels Adam and Adam name one record, adam-s1; give each"),
+        ('label = "AdaBelief"', 'label = "adam!"', 13, "the labels adam! and Adam name one record, adam-s1; give each"),
+        ('label = "AdaBelief"', 'label = ""', 9, "label '': a letter or digit of a-z, 0-9 must be in it"),
+        ('label = "AdaBelief"', 'label = "a\\u001b[2J"', 9, "label: a control character is in it"),
+        ('rule = "adam"', 'rule = "adamm"', 15, "adabelief: no rule named 'adamm'; did you mean adam? There are"),
+        ('rule = "adam"', "", 13, "rules.rule is missing: the name of a rule (adabelief list)"),
+        ("{ lr = 1e-3 }", "{ lr = -1 }", 16, "adam: lr must lie in [0, inf), got -1"),
+        ("{ lr = 1e-3 }", "{ lr = true }", 16, "adam: lr must lie in [0, inf), got 'true'"),
+        ("{ lr = 1e-3 }", "{ beta = 1e-3 }", 16, "adam: no option named 'beta'; did you mean beta1? There are"),
+        ("{ lr = 1e-3 }", "1e-3", 16, "rules.options must be a table, such as { lr = 1e-3 }"),
+        (MINI[MINI.index("[[rules]]"):], "", 1, 'rules is missing: one [[rules]] table with rule = "..." for each'),
+        (MINI[MINI.index("[[rules]]"):], "rules = []", 9, 'rules is missing: one [[rules]] table with rule = "..."'),
+        (MINI, "", 1, "title is missing"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_an_experiment_is_named_with_file_line_and_what_is_allowed(
+    here: Here, old: str, new: str, line: int, message: str
+) -> None:
+    assert MINI.count(old) == 1
+    path = here.write(MINI.replace(old, new))
+    refusal = here.refusal("compare", str(path))
+    assert refusal.startswith(f"{path}:{line}: {message}")
+    assert [entry.name for entry in here.folder.iterdir()] == ["mini.toml"]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_of_the_project_can_be_read_and_lists_its_trials(here: Here, path: Path) -> None:
+    done = here("compare", path.stem, "--out", "out", "--jobs", "1", "--data", "nowhere")  # read, then refused
+    assert done.returncode == 1 and "nowhere: no such folder" in done.stderr
+    table, plan = tomllib.loads(path.read_text()), json.loads((here.folder / "out" / "experiment.json").read_text())
+    assert plan["toml"] == path.read_text() and plan["title"] == table["title"]
+    assert [(t["label"], t["seed"]) for t in plan["trials"]] == [
+        (rule.get("label", rule["rule"]), seed) for seed in table["seeds"] for rule in table["rules"]
+    ]
+
+
+# train
+
+
+def test_a_record_has_every_field_and_tells_the_trial(here: Here) -> None:
+    config, *middle, end = here.record(*TRAIN, "adabelief", "--set", "eps=1e-16", "--steps", "5", "--seed", "-3")
+    expected = {
+        "type": "config", "record": 1, "run": "adabelief-eps-1e-16-s-3", "experiment": "", "rule": "adabelief",
+        "workload": "fashion_mnist_cnn", "label": "adabelief eps=1e-16", "schedule": {"kind": "constant", "warmup": 0},
+        "options": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-16, "weight_decay": 0, "decay": "coupled"},
+        "seed": -3, "epochs": 6, "batch": 16, "steps": 5, "steps_per_epoch": 3750, "parameters": 106122,
+        "metric": {"name": "accuracy", "unit": "%", "better": "higher"}, "state_bytes": 2 * 4 * 106122,
+        "precision": "float32", "channels_last": False, "threads": 1,
+    }  # fmt: skip
+    assert {key: config.get(key) for key in expected} == expected
+    for key in ("version", "commit", "compiler", "torch"):
+        assert isinstance(config[key], str) and config[key]
+    assert set(config["machine"]) == {"cpu", "cores", "memory_gib", "os", "isa"}
+    assert config["data"]["name"] == "fashion_mnist" and len(config["data"]["sha256"]) == 64
+    assert [line["step"] for line in middle] == [0, 5]
+    for line in middle:
+        assert list(line) == ["type", "step", "epoch", "seconds", "optimizer_seconds", "lr", "train_loss", "test_loss",
+                              "test_metric"]  # fmt: skip
+        assert line["epoch"] == line["step"] / 3750 and line["lr"] == 1e-3
+        assert 0 <= line["optimizer_seconds"] <= line["seconds"]
+    assert middle[0]["train_loss"] is None and 1 < middle[1]["train_loss"] < 3
+    assert (end["type"], end["status"], end["step"]) == ("end", "finished", 5)
+    assert config["started"] <= end["ended"]
+
+
+def test_a_record_run_again_from_its_own_command_gives_the_same_curve(here: Here, whole: tuple[Path, Any]) -> None:
+    first = read(whole[0] / "records" / "adabelief-s1.jsonl")
+    again = here.record(*first[0]["command"])
+    assert {k: v for k, v in again[0].items() if k not in TIMES} == {
+        k: v for k, v in first[0].items() if k not in TIMES
+    }
+    assert evaluations(again) == evaluations(first)
+
+
+def test_rules_of_one_seed_start_from_the_same_weights_and_seeds_differ(whole: tuple[Path, Any]) -> None:
+    start = {run: evaluations(read(whole[0] / "records" / f"{run}.jsonl"))[0]["test_loss"] for run in RUNS}
+    assert start["adabelief-s1"] == start["adam-s1"] == start["sgd-s1"]
+    assert start["adabelief-s2"] == start["adam-s2"] == start["sgd-s2"]
+    assert start["adam-s1"] != start["adam-s2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "factor"),
+    [
+        ("--schedule steps --at 0.4 --at 0.5 --factor 0.1", lambda t: 1 if t < 25 else 0.1 if t < 31 else 0.01),
+        ("--schedule constant --warmup 0.75", lambda t: t / 45),
+        ("--schedule cosine --warmup 0.25",
+         lambda t: t / 15 if t < 15 else (1 + math.cos(math.pi * (t - 16) / 45)) / 2),
+    ],
+)  # fmt: skip
+def test_the_learning_rate_follows_its_schedule(here: Here, words: str, factor: Callable[[int], float]) -> None:
+    # Of an epoch of sixty steps, evaluations tell the rate of the steps 1, 30 and 31.
+    record = here.record("train", "fashion_mnist_cnn", "--rule", "sgd", "--set", "lr=0.2", "--batch", "1000",
+                         "--epochs", "1", "--steps", "31", "--threads", "1", *words.split())  # fmt: skip
+    rates = {line["step"]: line["lr"] for line in evaluations(record)}
+    assert rates == {t: pytest.approx(0.2 * factor(max(t, 1)), rel=1e-12) for t in (0, 30, 31)}
+    assert record[0]["schedule"]["kind"] == words.split()[1]
+
+
+def test_the_scheduled_rate_is_the_one_that_the_rule_steps_by(here: Here) -> None:
+    words = [*TRAIN, "sgd", "--steps", "3", "--schedule", "steps", "--at", "0", "--factor"]
+    still, moved = (evaluations(here.record(*words, factor)) for factor in ("1e-30", "0.5"))
+    assert still[0]["test_loss"] == still[1]["test_loss"] == moved[0]["test_loss"] != moved[1]["test_loss"]
+
+
+def test_bfloat16_and_channels_last_train_nearly_alike(here: Here) -> None:
+    words = [*TRAIN, "adam", "--steps", "10"]
+    plain, short, last = (here.record(*words, *more) for more in ([], ["--precision", "bfloat16"], ["--channels-last"]))
+    assert short[0]["precision"] == "bfloat16" and last[0]["channels_last"] is True
+    losses = [evaluations(record)[-1]["test_loss"] for record in (plain, short, last)]
+    assert len(set(losses)) == 3
+    assert losses == pytest.approx([losses[0]] * 3, rel=0.02)
+
+
+def test_a_diverged_training_is_recorded_and_told(here: Here) -> None:
+    done = here(*TRAIN, "sgd", "--set", "lr=1e10", "--steps", "20", "--out", "out")
+    assert done.returncode == 0
+    assert re.match(r"diverged: the training loss is (inf|nan) at step \d+\n", done.stderr)
+    end = read(here.folder / done.stdout.splitlines()[-1])[-1]
+    assert end["status"] == "diverged" and end["reason"] in done.stderr and end["step"] < 20
+
+
+def test_a_stopped_training_keeps_what_it_has(here: Here) -> None:
+    process = here.start(*TRAIN, "adam", "--out", "out")
+    part = here.folder / "out" / "records" / "adam-s1.jsonl.part"
+    wait_for(lambda: part.exists() and '"evaluation"' in part.read_text())
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, f"stopped; what was recorded is in {part.relative_to(here.folder)}\n")
+    assert [line["type"] for line in read(part)] == ["config", "evaluation"]
+
+
+def test_a_disk_that_fills_ends_a_training_with_a_message(here: Here) -> None:
+    # A limit on the size of files stands for the full disk: writing fails in the same way, with another reason.
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+
+    done = here(*TRAIN, "adam", "--steps", "3", "--out", "out", setup=limit)
+    assert (done.returncode, done.stderr) == (
+        1, "adabelief: out/records/adam-s1.jsonl.part: cannot write: File too large\n")  # fmt: skip
+    assert here(*TRAIN, "adam", "--steps", "3", "--out", "out").returncode == 0
+
+
+def test_the_program_runs_from_any_folder_into_paths_with_spaces(here: Here) -> None:
+    out = here.folder / "a folder" / "für alle"
+    done = here(*TRAIN, "adam", "--steps", "1", "--quiet", "--label", "a/b c: ü", "--out", str(out), cwd=Path("/"))
+    assert done.stdout == f"{out}/records/a-b-c-s1.jsonl\n"
+    assert read(out / "records" / "a-b-c-s1.jsonl")[0]["label"] == "a/b c: ü"
+
+
+# compare
+
+
+def test_a_comparison_leaves_records_and_a_report_that_agree(whole: tuple[Path, Any]) -> None:
+    folder, done = whole
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "experiment.json", "index.html", "lock", "log", "records", "report.md", "results.csv", "summary.csv",
+    ]  # fmt: skip
+    assert records(folder) == sorted(f"{run}.jsonl" for run in RUNS)
+    assert [trial["run"] for trial in json.loads((folder / "experiment.json").read_text())["trials"]] == RUNS
+    finals = {}
+    for run in RUNS:
+        config, *middle, end = read(folder / "records" / f"{run}.jsonl")
+        assert (config["run"], config["experiment"]) == (run, "mini")
+        assert end["status"] == ("diverged" if run.startswith("sgd") else "finished")
+        finals[run] = middle[-1]["test_metric"]
+    page, markdown = (folder / "index.html").read_text(), (folder / "report.md").read_text()
+    for row in summary(folder):
+        label = row["rule"]
+        if label == "SGD":
+            assert (row["n"], row["diverged"], row["final_mean"]) == ("0", "2", "")
+            continue
+        mean = (finals[f"{label.lower()}-s1"] + finals[f"{label.lower()}-s2"]) / 2
+        assert float(row["final_mean"]) == pytest.approx(mean) and row["n"] == "2"
+        for place in (page, markdown, done.stdout):
+            assert f"{mean:.2f}" in place and label in place
+    with (folder / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(r["run"], float(r["value"])) for r in rows if r["metric"] == "accuracy" and r["step"] == "20"} == {
+        (run, value) for run, value in finals.items() if not run.startswith("sgd")
+    }
+
+
+def test_every_setting_of_an_experiment_reaches_its_trials(here: Here) -> None:
+    here.write("""
+        title = "All"
+        workload = "fashion_mnist_cnn"
+        seeds = [-7]
+        epochs = 3
+        batch = 50
+        steps = 2
+        threads = 2
+        precision = "bfloat16"
+        channels_last = true
+        schedule = { kind = "steps", at = [1, 2.5], factor = 0.2, warmup = 0.5 }
+        [[rules]]
+        label = "--one"
+        rule = "sgd"
+        options = { lr = 1, momentum = 0.5, nesterov = true, weight_decay = 1e-3, decay = "decoupled" }
+        [[rules]]
+        rule = "adam"
+    """)
+    done = here("compare", "mini.toml", "--out", "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    config = read(here.folder / "out" / "records" / "one-s-7.jsonl")[0]
+    expected = {
+        "label": "--one", "rule": "sgd", "experiment": "mini", "seed": -7, "epochs": 3, "batch": 50, "steps": 2,
+        "threads": 2, "precision": "bfloat16", "channels_last": True,
+        "schedule": {"kind": "steps", "warmup": 0.5, "at": [1, 2.5], "factor": 0.2},
+        "options": {"lr": 1, "momentum": 0.5, "dampening": 0, "nesterov": True, "weight_decay": 1e-3,
+                    "decay": "decoupled"},
+    }  # fmt: skip
+    assert {key: config[key] for key in expected} == expected
+    assert read(here.folder / "out" / "records" / "adam-s-7.jsonl")[0]["label"] == "adam"
+
+
+def test_without_a_terminal_a_comparison_prints_plain_lines(whole: tuple[Path, Any]) -> None:
+    lines = whole[1].stdout.splitlines()
+    assert lines[0] == "Mini" and re.fullmatch(r"6 trials, \d+ at once, in out", lines[1])
+    for number, line in enumerate(lines[2:8], 1):
+        outcome = "diverged: the training loss is (inf|nan) at step [0-9]+" if "SGD" in line else "finished"
+        assert re.match(rf"\[{number}/6\] (AdaBelief|Adam|SGD) seed [12]: {outcome}, accuracy \d+\.\d\d %, ", line)
+    assert lines[-1] == "out/index.html"
+    assert "\x1b" not in whole[1].stdout and "\r" not in whole[1].stdout
+
+
+def test_a_folder_that_holds_a_run_is_refused(here: Here, whole: tuple[Path, Any]) -> None:
+    path, folder = here.write(MINI), whole[0]
+    assert here.refusal("compare", str(path), "--out", str(folder)) == (
+        f"{folder} holds a run already; go on with it by --resume, or give another --out"
+    )
+    here.record(*TRAIN, "adam", "--steps", "1", "--label", "Adam", "--out", "other")
+    assert here.refusal("compare", str(path), "--out", "other") == (
+        "other holds records of something else; give another --out"
+    )
+    assert here.refusal("compare", "quick", "--resume", "--out", str(folder)) == (
+        f'{folder} holds a run of "mini", not of quick'
+    )
+
+
+def test_resuming_a_whole_run_makes_the_report_again(here: Here, whole: tuple[Path, Any]) -> None:
+    here.write(MINI)
+    shutil.copytree(whole[0], here.folder / "out")
+    (here.folder / "out" / "index.html").unlink()
+    done = here("compare", "mini.toml", "--resume", "--out", "out")
+    assert done.returncode == 0 and "6 finished before" in done.stdout and "[1/6]" not in done.stdout
+    assert summary(here.folder / "out") == summary(whole[0]) and (here.folder / "out" / "index.html").exists()
+
+
+SHORT = MINI.replace("[1, 2]", "[1]").replace("steps = 20", "steps = 2")
+
+
+def test_quiet_prints_the_reports_path_alone_and_the_newest_run_is_resumed(here: Here) -> None:
+    here.write(SHORT)
+    done = here("compare", "mini.toml", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"runs/mini/\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d/index\.html\n", done.stdout)
+    assert here("compare", "mini.toml", "--quiet", "--resume").stdout == done.stdout
+
+
+@pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}], ids=["colours", "NO_COLOR"])
+def test_a_terminal_sees_a_live_table_and_gets_its_cursor_back(here: Here, env: dict[str, str]) -> None:
+    here.write(SHORT)
+    code, text = Terminal(here, "compare", "mini.toml", "--out", "out", **env).end()
+    assert code == 0
+    assert text.count("\x1b[?25l") == 1 and text.rindex("\x1b[?25h") > text.rindex("\x1b[4A")
+    colours = re.findall(r"\x1b\[[0-9;]*m", text)
+    assert not colours if env else {"\x1b[32m", "\x1b[36m", "\x1b[33m"} <= set(colours)
+    board = without_escapes(text[text.rindex("\x1b[4A") :]).split("\r\n")[:4]
+    assert re.match(r"\rAdaBelief  seed 1   ━{20}  accuracy \d+\.\d\d %\s+train loss \d\.\d{4}\s+finished$", board[0])
+    assert re.match(r"\rSGD        seed 1 .* diverged: the training loss is ", board[2])
+    assert board[3].startswith("\r3 of 3 trials finished, 0 running")
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(24, 20), (3, 120), (3, 20), (1, 1)])
+def test_the_live_table_fits_on_a_small_terminal(here: Here, rows: int, columns: int) -> None:
+    here.write(SHORT)
+    code, text = Terminal(here, "compare", "mini.toml", "--out", "out", "--jobs", "3", rows=rows, columns=columns).end()
+    assert code == 0
+    live = text[text.index("\x1b[?25l") : text.rindex("\x1b[?25h")]
+    assert max(len(without_escapes(line).strip("\r")) for line in live.split("\r\n")) <= columns
+    ups = [int(n) for n in re.findall(r"\x1b\[(\d+)A", live)]
+    assert ups and max(ups) < max(rows, 2)  # the cursor can go up by less than the rows there are
+
+
+def test_a_dumb_terminal_gets_plain_lines_while_trials_run(here: Here) -> None:
+    here.write(SHORT)
+    code, text = Terminal(here, "compare", "mini.toml", "--out", "out", TERM="dumb").end()
+    assert code == 0
+    assert "\x1b" not in text[: text.index("[3/3]")]
+
+
+def test_a_killed_trial_loses_itself_alone_and_is_made_up_for_by_resume(here: Here, whole: tuple[Path, Any]) -> None:
+    here.write(MINI)
+    out = here.folder / "out"
+    process = here.start("compare", "mini.toml", "--out", "out", "--jobs", "1")
+    wait_for((out / "records" / "adam-s1.jsonl.part").exists)
+    (child,) = children(process.pid)
+    os.kill(child, signal.SIGKILL)
+    printed, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Adam seed 1: crashed: ended by signal 9 (Killed); no message" in printed
+    assert "adabelief: Adam seed 1 crashed: ended by signal 9 (Killed); no message" in err
+    assert "out/log/adam-s1.txt" in err
+    assert records(out) == sorted([f"{run}.jsonl" for run in RUNS if run != "adam-s1"] + ["adam-s1.jsonl.part"])
+    for place in (err, (out / "report.md").read_text(), (out / "index.html").read_text()):
+        assert "did not finish, not in the numbers: Adam seed 1" in place
+
+    done = here("compare", "mini.toml", "--out", "out", "--resume")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "5 finished before" in done.stdout and done.stdout.count(": finished") == 1
+    assert records(out) == records(whole[0]) and summary(out) == summary(whole[0])
+
+
+def test_what_every_trial_would_refuse_ends_a_comparison_at_once(here: Here) -> None:
+    here.write(MINI)
+    done = here("compare", "mini.toml", "--out", "out", "--jobs", "1", "--data", "nowhere")
+    assert done.returncode == 1 and "[2/6]" not in done.stdout
+    assert done.stderr.splitlines()[-1] == "adabelief: the other trials were not started; go on by --resume"
+    assert "fashion_mnist: --data nowhere: no such folder; run: adabelief data fashion_mnist" in done.stderr
+
+
+def test_after_ctrl_c_nothing_runs_nothing_is_lost_and_resume_ends_as_if_unbroken(
+    here: Here, whole: tuple[Path, Any]
+) -> None:
+    path = here.write(MINI)
+    out = here.folder / "out"
+    terminal = Terminal(here, "compare", "mini.toml", "--out", "out", "--jobs", "1")
+    terminal.read("\x1b[1m2 of 6 trials finished, 1 running")
+    os.write(terminal.ours, b"\x03")
+    code, text = terminal.end()
+    assert code == 130
+    assert "go on with: adabelief compare mini.toml --resume --out out" in text
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l") and "Traceback" not in text
+    assert processes(f"--out {out}") == [] and processes("--experiment mini --out out") == []
+    kept = [name for name in records(out) if name.endswith(".jsonl")]
+    assert {"adabelief-s1.jsonl", "adam-s1.jsonl"} <= set(kept) and len(kept) < 6
+    before = {name: (out / "records" / name).read_bytes() for name in kept}
+
+    path.write_text("title = ")  # the run keeps its own plan
+    done = here("compare", "mini.toml", "--resume", "--out", "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {name: (out / "records" / name).read_bytes() for name in kept} == before
+    assert summary(out) == summary(whole[0]) and records(out) == records(whole[0])
+
+
+def test_trials_end_with_a_killed_comparison_and_resume_goes_on(here: Here, whole: tuple[Path, Any]) -> None:
+    here.write(MINI.replace("steps = 20", "steps = 20000"))
+    process = here.start("compare", "mini.toml", "--out", "out", "--jobs", "2")
+    out = here.folder / "out"
+    wait_for((out / "records" / "adam-s1.jsonl.part").exists)
+    trials = children(process.pid)
+    assert len(trials) == 2
+    process.kill()
+    process.communicate(timeout=10)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in trials), 10)
+
+    plan = json.loads((out / "experiment.json").read_text())
+    plan["toml"] = MINI  # back to few steps, for the test's own time
+    (out / "experiment.json").write_text(json.dumps(plan))
+    done = here("compare", "mini.toml", "--resume", "--out", "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert summary(out) == summary(whole[0]) and records(out) == records(whole[0])
+
+
+def test_a_run_that_is_under_way_is_refused_to_a_second_comparison(here: Here) -> None:
+    here.write(SHORT)
+    process = here.start("compare", "mini.toml", "--out", "out", "--jobs", "1")
+    try:
+        wait_for((here.folder / "out" / "records" / "adabelief-s1.jsonl.part").exists)
+        process.send_signal(signal.SIGSTOP)  # under way for as long as the test wants
+        refusal = here.refusal("compare", "mini.toml", "--out", "out", "--resume")
+        assert refusal == "out: another adabelief is running it"
+        process.send_signal(signal.SIGCONT)
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (0, "")
+    finally:
+        process.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", place]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small disk takes root's rights")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_a_full_disk_is_met_with_a_message(here: Here, small_disk: Path) -> None:
+    here.write(MINI)
+    done = here("compare", "mini.toml", "--out", str(small_disk / "out"), "--jobs", "1")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    part = small_disk / "out" / "records" / "sgd-s2.jsonl.part"
+    assert f"SGD seed 2 crashed: exit status 1; {part}: cannot write: No space left on device" in done.stderr
+    (small_disk / "filler").write_bytes(b"")
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    assert "No space left on device" in here.refusal("compare", "mini.toml", "--out", str(small_disk / "other"))
+
+
+# report
+
+
+def test_a_report_is_made_of_one_folder_and_of_two(here: Here, whole: tuple[Path, Any]) -> None:
+    one = here("report", str(whole[0]), "--out", "one", "--quiet")
+    assert (one.returncode, one.stdout, one.stderr) == (0, "one/index.html\n", "")
+    assert summary(here.folder / "one") == summary(whole[0])
+
+    here.record(*TRAIN, "amsgrad", "--steps", "2", "--out", "more")
+    two = here("report", str(whole[0]), "more", "--out", "two")
+    assert two.returncode == 0 and two.stdout.endswith("two/index.html\n")
+    assert [row["rule"] for row in summary(here.folder / "two")] == ["AdaBelief", "Adam", "SGD", "amsgrad"]
+
+
+def test_a_report_of_nothing_is_refused(here: Here) -> None:
+    done = here("report", "nowhere")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "adabelief report: no folder nowhere; give one that adabelief compare or train wrote\n"
+
+
+def test_a_python_that_is_not_there_is_named(here: Here, whole: tuple[Path, Any]) -> None:
+    assert here.refusal("report", str(whole[0]), "--out", "out", ADABELIEF_PYTHON="/none/python") == (
+        "cannot run /none/python: No such file or directory; set ADABELIEF_PYTHON to a Python 3.11 with plotly, numpy "
+        "and scipy"
+    )
