@@ -265,7 +265,7 @@ TEST_F(Idx, AFolderInThePlaceOfAFileIsRefused) {
 
 TEST_F(Idx, AnUnreadableFileIsRefused) {
   fs::permissions(folder / "train-labels-idx1-ubyte", fs::perms::none);
-  fs::permissions(folder, fs::perms::others_read | fs::perms::others_exec, fs::perm_options::add);
+  fs::permissions(folder, fs::perms(0755));
   const uid_t root = geteuid();  // who may read everything
   if (root == 0) ASSERT_EQ(seteuid(65534), 0);
   const std::string why = refused();

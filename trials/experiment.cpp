@@ -123,7 +123,7 @@ Json Experiment::json() const {
             {"title", title},
             {"description", description},
             {"workload", workload},
-            {"command", "adabelief compare " + name}};
+            {"command", "adabelief compare " + given}};
   if (!baseline.empty()) json["baseline"] = baseline;
   if (!target.is_null()) json["target"] = target;
   if (!paper.is_null()) json["paper"] = paper;
@@ -141,7 +141,7 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
   }
   Table root(parsed, file, "");
   Experiment e;
-  e.name = name;
+  e.name = e.given = name;
   e.toml = text;
   e.title = root.need<std::string>("title", "a line that says what is compared");
   e.description = root.get<std::string>("description", "text").value_or("");
@@ -260,7 +260,9 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
 
 Experiment read_experiment(const std::string& name_or_path) {
   if (name_or_path.ends_with(".toml")) {
-    return parse_experiment(std::filesystem::path(name_or_path).stem(), read_file(name_or_path), name_or_path);
+    Experiment e = parse_experiment(std::filesystem::path(name_or_path).stem(), read_file(name_or_path), name_or_path);
+    e.given = name_or_path;
+    return e;
   }
   const auto path = folder() / (name_or_path + ".toml");
   if (!std::filesystem::exists(path)) {

@@ -12,6 +12,7 @@ namespace adabelief::trials {
 
 struct Experiment {
   std::string name, title, description, workload;
+  std::string given;          ///< as the user gave it: the name, or the path of a file
   std::string baseline;       ///< the label that the others are compared with; may be empty
   Json target;                ///< {"metric": value} that a trial is timed to, or null
   Json paper;                 ///< the paper's numbers, or null

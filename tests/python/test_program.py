@@ -183,7 +183,7 @@ class Terminal:
         self.process = subprocess.Popen(
             [PROGRAM, *words], cwd=here.folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
             env=environment(here.folder, **{"TERM": "xterm", **env}),
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509, there are no threads
         )  # fmt: skip
         os.close(theirs)
         self.text = ""
