@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The program adabelief: list, train, compare, report, data.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <climits>
 #include <cstdio>
 #include <thread>
 
@@ -289,6 +291,12 @@ int program(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+#if defined(__GLIBC__)
+  // Each step's tensors are freed and made again: by default glibc gives their pages back to the system every time, and
+  // the page faults take up to half of a trial.
+  mallopt(M_MMAP_THRESHOLD, INT_MAX);
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+#endif
   try {
     return program(argc, argv);
   } catch (const fs::filesystem_error& error) {

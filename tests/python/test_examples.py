@@ -33,6 +33,11 @@ def test_the_readme_shows_an_example_and_its_output_as_they_are(name: str) -> No
     assert (ROOT / "examples" / f"{name}.output").read_text() in readme
 
 
+def test_the_readme_lists_the_rules_as_the_program_does() -> None:
+    rules = subprocess.run([BUILD / "adabelief", "list", "rules"], capture_output=True, text=True, check=True).stdout
+    assert rules in (ROOT / "README.md").read_text()
+
+
 def test_a_project_of_its_own_finds_and_uses_an_installed_copy(tmp_path: pathlib.Path) -> None:
     installed, built = tmp_path / "installed", tmp_path / "built"
     cache = (BUILD / "CMakeCache.txt").read_text()
