@@ -62,8 +62,8 @@ TEST(Options, AnUnknownNameIsToldTheNearest) {
             }),
             "adam: no option named 'zeta_unheard_of'. There are: lr, beta1, beta2, eps, weight_decay, decay");
   const std::string rule = refusal([] { make("adabelif"); });
-  EXPECT_TRUE(rule.starts_with("adabelief: no rule named 'adabelif'; did you mean adabelief? There are: adabelief, "))
-      << rule;
+  EXPECT_TRUE(rule.starts_with("adabelief: no rule named 'adabelif'; did you mean adabelief? There are: ")) << rule;
+  EXPECT_NE(rule.find(", adam, "), std::string::npos) << rule;
 }
 
 TEST(Options, AreTakenAsNumbersBoolsAndText) {

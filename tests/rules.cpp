@@ -73,7 +73,14 @@ struct Bounded {
     const double root = std::sqrt(a.value), widest = std::sqrt(a.bound);
     return rounded(root, root > 0 ? std::min(a.bound / root, widest) : widest);
   }
-  friend Bounded max(Bounded a, Bounded b) { return {std::max(a.value, b.value), std::max(a.bound, b.bound)}; }
+  friend Bounded max(Bounded a, Bounded b) {
+    if (std::isnan(a.value)) return b;  // 0 / 0 of exact zeros, which floats have too
+    return {adabelief::max(a.value, b.value), std::max(a.bound, b.bound)};
+  }
+  friend Bounded min(Bounded a, Bounded b) { return {adabelief::min(a.value, b.value), std::max(a.bound, b.bound)}; }
+  friend Bounded sign(Bounded a) {
+    return {adabelief::sign(a.value), a.bound < std::abs(a.value) || a.bound == 0 ? 0. : 2.};
+  }
 };
 
 TYPED_TEST(EveryRule, InFloatIsWithinTheRoundingsOfItsFormula) {

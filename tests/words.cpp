@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The words that formulas use, pow and max, and those of messages.
+// The words that formulas use, pow, max, min and sign, and those of messages.
 #include <cmath>
 #include <limits>
 
@@ -40,6 +40,21 @@ TEST(Max, IsTheSecondWhereEitherIsNaN) {
   EXPECT_EQ(adabelief::max(2.0F, 1.0F), 2);
   EXPECT_TRUE(std::isnan(adabelief::max(1.0, nan)));
   EXPECT_EQ(adabelief::max(nan, 1.0), 1);
+}
+
+TEST(Min, IsTheSecondWhereEitherIsNaN) {
+  EXPECT_EQ(adabelief::min(1.0, 2.0), 1);
+  EXPECT_EQ(adabelief::min(2.0F, 1.0F), 1);
+  EXPECT_TRUE(std::isnan(adabelief::min(1.0, nan)));
+  EXPECT_EQ(adabelief::min(nan, 1.0), 1);
+}
+
+TEST(Sign, IsZeroOfZeroAndNaNOfNaN) {
+  EXPECT_EQ(sign(-5e-324), -1);
+  EXPECT_EQ(sign(infinity), 1);
+  EXPECT_EQ(sign(0.0F), 0);
+  EXPECT_EQ(sign(-0.0), 0);
+  EXPECT_TRUE(std::isnan(sign(nan)));
 }
 
 TEST(Interval, HoldsItsEndsAsItSays) {

@@ -108,6 +108,10 @@ struct TensorValue {
   friend TensorValue max(const TensorValue& a, const TensorValue& b) {
     return at::where(a.tensor >= b.tensor, a.tensor, b.tensor);  // what NaN does: see rule.h
   }
+  friend TensorValue min(const TensorValue& a, const TensorValue& b) {
+    return at::where(a.tensor <= b.tensor, a.tensor, b.tensor);
+  }
+  friend TensorValue sign(const TensorValue& a) { return at::where(a.tensor.isnan(), a.tensor, at::sign(a.tensor)); }
 };
 
 using Scalars = std::array<double, cpu::max_scalars>;

@@ -32,6 +32,16 @@ template <class V>
 requires std::is_floating_point_v<V>
 constexpr V max(V a, V b) { return a >= b ? a : b; }
 
+/// The smaller of a and b; b where either is NaN.
+template <class V>
+requires std::is_floating_point_v<V>
+constexpr V min(V a, V b) { return a <= b ? a : b; }
+
+/// -1, 0 or 1 as a is below, at or above zero; NaN of NaN.
+template <class V>
+requires std::is_floating_point_v<V>
+constexpr V sign(V a) { return a > 0 ? V(1) : a < 0 ? V(-1) : a; }
+
 /// b in [0, 1] to the power t for a whole number t >= 0, to within an ulp (a few below 1e-290, where the tails of the
 /// pairs underflow). libm's pow may differ in the last bit between two machines; this one is made of IEEE operations
 /// alone, so that a step gives the same bits everywhere.
@@ -64,6 +74,7 @@ struct Interval {
 };
 
 inline constexpr Interval at_least_zero{0, std::numeric_limits<double>::infinity()};
+inline constexpr Interval above_zero{0, std::numeric_limits<double>::infinity(), false};
 inline constexpr Interval zero_to_below_one{0, 1};
 inline constexpr Interval no_or_yes{0, 1, true, true};
 
