@@ -54,6 +54,7 @@ struct Bounded {
   Bounded() = default;
   Bounded(double value, double bound = 0) : value(value), bound(bound) {}
 
+  static Bounded rounded(Bounded again) { return rounded(again.value, again.bound); }
   static Bounded rounded(double value, double inherited = 0) {
     constexpr double half_ulp = 0x1.001p-24, half_least = 0x1p-150;
     if (value == 0 && inherited == 0) return {};
@@ -78,6 +79,12 @@ struct Bounded {
     return {adabelief::max(a.value, b.value), std::max(a.bound, b.bound)};
   }
   friend Bounded min(Bounded a, Bounded b) { return {adabelief::min(a.value, b.value), std::max(a.bound, b.bound)}; }
+  friend Bounded powr(Bounded v, Bounded p) {  // two ulps, and what v and p had lost
+    const double power = adabelief::powr(v.value, p.value), least = v.value - v.bound;
+    if (v.value == 0 && v.bound == 0) return {};
+    const double slope = least > 0 ? p.value * power / least : std::numeric_limits<double>::infinity();
+    return rounded(rounded(rounded(rounded(power, slope * v.bound + power * std::abs(std::log(v.value)) * p.bound))));
+  }
   friend Bounded sign(Bounded a) {
     return {adabelief::sign(a.value), a.bound < std::abs(a.value) || a.bound == 0 ? 0. : 2.};
   }

@@ -23,6 +23,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "adabelief/powr.h"
+
 namespace adabelief {
 
 using std::sqrt;

@@ -119,6 +119,8 @@ DEFAULTS: dict[str, Options] = {
     "eadam": ADAM,
     "lion": {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99},
     "msvag": {"lr": 0.1, "beta": 0.9},
+    "nadam": ADAM | {"lr": 2e-3, "momentum_decay": 4e-3},
+    "padam": ADAM | {"lr": 0.1, "partial": 0.25},
     "radam": ADAM,
     "rmsprop": {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "centered": False},
     "sgd": {"lr": 0.1, "momentum": 0.9, "dampening": 0.0, "nesterov": False},
@@ -205,6 +207,23 @@ def msvag(o: Options, t: int, x, g, m=0, v=0):
     return x - o["lr"] * factor * m_hat, m, v
 
 
+def nadam(o: Options, t: int, x, g, m=0, v=0, product=1):
+    mu, following = (o["beta1"] * (1 - np.longdouble(0.96) ** (i * o["momentum_decay"]) / 2) for i in (t, t + 1))
+    product = product * mu
+    m = o["beta1"] * m + (1 - o["beta1"]) * g
+    v = o["beta2"] * v + (1 - o["beta2"]) * g**2
+    m_hat = following * m / (1 - product * following) + (1 - mu) * g / (1 - product)
+    return x - o["lr"] * m_hat / (np.sqrt(v / (1 - o["beta2"] ** t)) + o["eps"]), m, v, product
+
+
+def padam(o: Options, t: int, x, g, m=0, v=0, largest=0):
+    m = o["beta1"] * m + (1 - o["beta1"]) * g
+    v = o["beta2"] * v + (1 - o["beta2"]) * g**2
+    largest = np.maximum(largest, v)
+    step = o["lr"] * np.sqrt(1 - o["beta2"] ** t) / (1 - o["beta1"] ** t)
+    return x - step * m / (np.sqrt(largest) + o["eps"]) ** (2 * o["partial"]), m, v, largest
+
+
 def radam(o: Options, t: int, x, g, m=0, v=0):
     m = o["beta1"] * m + (1 - o["beta1"]) * g
     v = o["beta2"] * v + (1 - o["beta2"]) * g**2
@@ -242,6 +261,8 @@ FORMULAS = {
     "eadam": eadam,
     "lion": lion,
     "msvag": msvag,
+    "nadam": nadam,
+    "padam": padam,
     "radam": radam,
     "rmsprop": rmsprop,
     "sgd": sgd,
@@ -300,11 +321,14 @@ def adabelief_pytorch(o: Options, weights: list) -> torch.optim.Optimizer:
         )
 
 
+def torch_nadam(o: Options, weights: list) -> torch.optim.Optimizer:
+    more = {"momentum_decay": o["momentum_decay"], "decoupled_weight_decay": o["decay"] == "decoupled"}
+    return torch.optim.NAdam(weights, o["lr"], betas(o), o["eps"], o["weight_decay"], **more)
+
+
 def torch_radam(o: Options, weights: list) -> torch.optim.Optimizer:
     decoupled = o["decay"] == "decoupled"
-    return torch.optim.RAdam(
-        weights, o["lr"], betas(o), o["eps"], o["weight_decay"], decoupled_weight_decay=decoupled
-    )
+    return torch.optim.RAdam(weights, o["lr"], betas(o), o["eps"], o["weight_decay"], decoupled_weight_decay=decoupled)
 
 
 def torch_rmsprop(o: Options, weights: list) -> torch.optim.Optimizer:
@@ -349,14 +373,17 @@ def pytorch_optimizer_lion(o: Options, weights: list) -> torch.optim.Optimizer:
     return pytorch_optimizer.Lion(weights, o["lr"], betas(o), o["weight_decay"], **decay_kind(o))
 
 
+def pytorch_optimizer_padam(o: Options, weights: list) -> torch.optim.Optimizer:
+    kwargs = {"partial": o["partial"], "weight_decay": o["weight_decay"], "eps": o["eps"], **decay_kind(o)}
+    return pytorch_optimizer.load_optimizer("padam")(weights, o["lr"], betas(o), **kwargs)
+
+
 def lion_pytorch_lion(o: Options, weights: list) -> torch.optim.Optimizer:
     return lion_pytorch.Lion(weights, o["lr"], betas(o), o["weight_decay"])
 
 
 def torch_optimizer_yogi(o: Options, weights: list) -> torch.optim.Optimizer:
-    return torch_optimizer.Yogi(
-        weights, o["lr"], betas(o), o["eps"], o["initial_accumulator"], o["weight_decay"]
-    )
+    return torch_optimizer.Yogi(weights, o["lr"], betas(o), o["eps"], o["initial_accumulator"], o["weight_decay"])
 
 
 def optax_acprop(o: Options) -> optax.GradientTransformation:
@@ -451,6 +478,7 @@ IMPLEMENTATIONS = {
     (OPTAX, "radam"): (run_optax, optax_radam),
     (OPTAX, "rmsprop"): (run_optax, optax_rmsprop),
     (OPTAX, "yogi"): (run_optax, optax_yogi),
+    (TORCH, "nadam"): (run_torch, torch_nadam),
     (TORCH, "radam"): (run_torch, torch_radam),
     (TORCH, "rmsprop"): (run_torch, torch_rmsprop),
     (BOUND, "adabound"): (run_torch, adabound_adabound),
@@ -461,7 +489,9 @@ IMPLEMENTATIONS = {
     (KOZISTR, "msvag"): (run_torch, pytorch_optimizer_msvag),
     (JETTIFY, "yogi"): (run_torch, torch_optimizer_yogi),
     (LION, "lion"): (run_torch, lion_pytorch_lion),
+    (KOZISTR, "padam"): (run_torch, pytorch_optimizer_padam),
     (PAPER, "eadam"): (run_formula, "eadam"),
+    (PAPER, "padam"): (run_formula, "padam"),
 }
 PACKAGES = {OPTAX: ("optax", "jax", "jaxlib"), TORCH: ("torch",), PAPER: ("numpy",)} | {
     package: (package, "torch") for package in (BELIEF, BOUND, KOZISTR, JETTIFY, LION)
@@ -524,6 +554,22 @@ SETTINGS = {
         Setting("defaults", {}, ("sparse", "constant", "flipping"), (KOZISTR,)),
         Setting("defaults", {}, ("noisy", "huge", "tiny"), (KOZISTR,), tolerance=2e-11),
         Setting("beta .5", {"lr": 1e-2, "beta": 0.5}, ("noisy", "sparse"), (KOZISTR,)),
+    ],
+    "nadam": [
+        Setting("defaults", {}, ALL, (TORCH,)),
+        Setting("momentum_decay 0", {"momentum_decay": 0.0}, ("noisy",), (TORCH,)),
+        Setting("momentum_decay 1", {"momentum_decay": 1.0, "beta1": 0.99}, ("noisy", "sparse"), (TORCH,)),
+        Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy",), (TORCH,)),
+        Setting("decoupled decay", {"weight_decay": 0.1, "decay": "decoupled"}, ("noisy",), (TORCH,)),
+    ],
+    # pytorch-optimizer's has no maximum of v: it is Padam where v never falls.
+    "padam": [
+        Setting("defaults", {}, ("constant", "flipping"), (KOZISTR,)),
+        Setting("1/8", {"partial": 0.125}, ("constant",), (KOZISTR,)),
+        Setting("defaults", {}, ("noisy", "sparse", "huge", "tiny"), (PAPER,)),
+        Setting("1/2", {"lr": 1e-3, "partial": 0.5}, ("noisy",), (PAPER,)),
+        Setting("2/5", {"lr": 1e-2, "partial": 0.4, "beta2": 0.9, "eps": 1e-3}, ("sparse",), (PAPER,)),
+        Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy",), (PAPER,)),
     ],
     # rho is a difference of almost equal numbers at first, 1999 - 1993 at step 6: in double eleven digits are left.
     "radam": [
@@ -719,6 +765,7 @@ def main() -> int:
 
     warnings.filterwarnings("ignore", "This overload of .* is deprecated")  # adabound is of 2019
     torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)  # in which torch's NAdam keeps its product of mu: else in float
     jax.config.update("jax_enable_x64", True)
     good = True
     files = {"problems": (problems(), True)} | {rule: make(rule) for rule in arguments.rules or SETTINGS}
