@@ -66,6 +66,16 @@ TEST(Options, AnUnknownNameIsToldTheNearest) {
   EXPECT_NE(rule.find(", adam, "), std::string::npos) << rule;
 }
 
+TEST(Options, OfWeightDecayHaveTheRulesOwnDefaults) {
+  using Pair = std::pair<double, std::string>;
+  const auto decay = [](const Options& options) { return Pair(options.get("weight_decay"), options.text("decay")); };
+  EXPECT_EQ(decay(options_of(Adam{})), Pair(0., "coupled"));
+  EXPECT_EQ(decay(options_of(AdamW{})), Pair(1e-2, "decoupled"));
+  EXPECT_EQ(decay(options_of(AdamW{}, {.weight_decay = 0.5})), Pair(0.5, "decoupled"));
+  EXPECT_EQ(decay(options_of(AdamW{}, {.decay = Decay::coupled})), Pair(1e-2, "coupled"));
+  EXPECT_EQ(decay(make("lion", {{"weight_decay", 0.5}}).options()), Pair(0.5, "decoupled"));
+}
+
 TEST(Options, AreTakenAsNumbersBoolsAndText) {
   const Options options =
       make("sgd", {{"lr", "1e-3"}, {"momentum", 0}, {"nesterov", true}, {"decay", "fixed"}}).options();

@@ -106,7 +106,7 @@ PROBLEMS = {
 }
 ALL = tuple(PROBLEMS)
 
-# This project's options; a case stores all of them.
+# This project's options; a case stores all of them. COMMON's defaults hold where a rule has none of its own.
 ADAM: Options = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 BOUNDS: Options = {"final_lr": 0.1, "gamma": 1e-3, "base_lr": 1e-3}
 DEFAULTS: dict[str, Options] = {
@@ -114,10 +114,11 @@ DEFAULTS: dict[str, Options] = {
     "adabelief": ADAM,
     "adabound": ADAM | BOUNDS,
     "adam": ADAM,
+    "adamw": ADAM | {"weight_decay": 1e-2, "decay": "decoupled"},
     "amsbound": ADAM | BOUNDS,
     "amsgrad": ADAM,
     "eadam": ADAM,
-    "lion": {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99},
+    "lion": {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99, "decay": "decoupled"},
     "msvag": {"lr": 0.1, "beta": 0.9},
     "nadam": ADAM | {"lr": 2e-3, "momentum_decay": 4e-3},
     "padam": ADAM | {"lr": 0.1, "partial": 0.25},
@@ -256,6 +257,7 @@ FORMULAS = {
     "adabelief": adabelief,
     "adabound": adabound,
     "adam": adam,
+    "adamw": adam,
     "amsbound": amsbound,
     "amsgrad": amsgrad,
     "eadam": eadam,
@@ -467,6 +469,7 @@ BOUND, KOZISTR, JETTIFY, LION = "adabound", "pytorch-optimizer", "torch-optimize
 PAPER = "numpy"  # the formula above in long double, where no implementation of the paper's rule installs
 IMPLEMENTATIONS = {
     (TORCH, "adam"): (run_torch, torch_adam),
+    (TORCH, "adamw"): (run_torch, torch_adam),
     (TORCH, "amsgrad"): (run_torch, torch_amsgrad),
     (TORCH, "sgd"): (run_torch, torch_sgd),
     (BELIEF, "adabelief"): (run_torch, adabelief_pytorch),
@@ -528,6 +531,11 @@ SETTINGS = {
         Setting("betas .5 .9", {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}, ("noisy",), (BOUND,)),
         Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy",), (BOUND,)),
     ],
+    "adamw": [
+        Setting("defaults", {}, ("noisy", "constant", "huge"), (TORCH,)),
+        Setting("weight decay .1", {"weight_decay": 0.1}, ("noisy",), (TORCH,)),
+        Setting("coupled decay", {"decay": "coupled"}, ("noisy",), (TORCH,)),
+    ],
     "amsbound": [
         Setting("defaults", {}, ("noisy", "sparse", "constant", "tiny"), (BOUND,)),
         Setting("defaults", {}, ("flipping", "huge"), (BOUND,), tolerance=5e-12),
@@ -545,8 +553,8 @@ SETTINGS = {
     "lion": [
         Setting("defaults", {}, ALL, (LION,)),
         Setting("betas .5 .9", {"lr": 1e-3, "beta1": 0.5, "beta2": 0.9}, ("noisy",), (LION, OPTAX)),
-        Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy",), (KOZISTR,)),
-        Setting("decoupled decay", {"weight_decay": 0.1, "decay": "decoupled"}, ("noisy",), (LION, OPTAX)),
+        Setting("coupled decay", {"weight_decay": 1e-2, "decay": "coupled"}, ("noisy",), (KOZISTR,)),
+        Setting("decoupled decay", {"weight_decay": 0.1}, ("noisy",), (LION, OPTAX)),
         Setting("fixed decay", {"weight_decay": 1e-4, "decay": "fixed"}, ("noisy",), (KOZISTR,)),
     ],
     # At step 1 the variance is the rounding of g^2 - g^2, which pytorch-optimizer multiplies by 9999.
@@ -660,7 +668,7 @@ def make(rule: str) -> tuple[dict[str, Any], bool]:
     cases, packages, agrees = [], set(), True
     to_formula, between = [], []
     for setting in SETTINGS[rule]:
-        options = DEFAULTS[rule] | COMMON | setting.options
+        options = COMMON | DEFAULTS[rule] | setting.options
         for name in setting.problems:
             problem = PROBLEMS[name]
             exact = trajectory(problem, formula(rule, options), np.longdouble)

@@ -17,6 +17,7 @@ struct Lion final {
   static constexpr std::string_view summary = "step by the sign of the momentum";
   static constexpr std::string_view source = "Chen et al., NeurIPS 2023, arXiv:2302.06675, Algorithm 2";
   static constexpr std::array<std::string_view, 1> states{"exp_avg"};
+  static constexpr Common common{.decay = Decay::decoupled};
 
   static constexpr auto options() {
     return std::tuple{Option{"lr", &Lion::lr, at_least_zero, "step size: how far each weight moves"},
