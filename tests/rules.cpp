@@ -321,6 +321,52 @@ TYPED_TEST(EveryRule, StaysFiniteWithoutGradient) {
   }
 }
 
+TYPED_TEST(EveryRule, StaysFiniteUnderAGradientThatNeverChanges) {
+  const std::vector<double> g = values<double>(64, 3);
+  const std::vector<float> narrow_g(g.begin(), g.end());
+  for (const Settings& settings : variants(this->info())) {
+    AnyOptimizer optimizer{Options(this->info(), settings)};
+    auto x = values<double>(g.size(), 1);
+    auto narrow = values<float>(g.size(), 1);
+    optimizer.add(x);
+    optimizer.add(narrow);
+    for (int t = 0; t < 4000; ++t) optimizer.step({g, narrow_g});
+    EXPECT_TRUE(same(x, x));
+    EXPECT_TRUE(same(narrow, narrow));
+  }
+}
+
+TYPED_TEST(EveryRule, MakesNaNOfAWeightWhoseGradientIsNaNAndTouchesNoOther) {
+  for_types([&]<class T>() {
+    auto x = values<T>(100, 1), y = x;
+    AnyOptimizer optimizer{Options(this->info())}, expected{Options(this->info())};
+    optimizer.add(x);
+    expected.add(y);
+    for (unsigned t = 1; t <= 3; ++t) {
+      auto g = values<T>(100, 100 + t);
+      expected.step(g);
+      if (t == 2) g[50] = std::numeric_limits<T>::quiet_NaN();
+      optimizer.step(g);
+    }
+    EXPECT_TRUE(std::isnan(x[50]));
+    x[50] = y[50];
+    EXPECT_TRUE(same(x, y));
+  });
+}
+
+TYPED_TEST(EveryRule, HasScalarsThatDependOnOptionsAndStepAlone) {
+  for (const Settings& settings : variants(this->info())) {
+    const Options options(this->info(), settings), others(this->info(), {{"lr", 0.5}});
+    std::vector<std::array<double, cpu::max_scalars>> once;
+    for (int t = 1; t <= 50; ++t) once.push_back(this->info().scalars(options.values().data(), t));
+    for (int t = 50; t >= 1; --t) {
+      this->info().scalars(others.values().data(), 7);
+      const auto again = this->info().scalars(options.values().data(), t);
+      EXPECT_TRUE(same(again, once[std::size_t(t) - 1])) << "step " << t;
+    }
+  }
+}
+
 TYPED_TEST(EveryRule, ByNameIsTheSameAsByType) {
   auto x = values<float>(100, 1), y = x;
   Optimizer typed(TypeParam{}, x, {.weight_decay = 0.01, .decay = Decay::decoupled});
