@@ -8,14 +8,14 @@
 
 namespace adabelief {
 
-/// Luo et al., ICLR 2019, arXiv:1902.09843, Algorithm 3, in the form of the authors' package (amsbound=True), whose
+/// Luo et al., ICLR 2019, arXiv:1902.09843, the appendix, in the form of the authors' package (amsbound=True), whose
 /// defaults these are. What rules/adabound.h says of the bounds and of base_lr holds here too.
 struct AMSBound final {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, final_lr = 0.1, gamma = 1e-3, base_lr = 1e-3;
 
   static constexpr std::string_view name = "amsbound";
   static constexpr std::string_view summary = "AdaBound with the largest second moment so far";
-  static constexpr std::string_view source = "Luo et al., ICLR 2019, arXiv:1902.09843, Algorithm 3";
+  static constexpr std::string_view source = "Luo et al., ICLR 2019, arXiv:1902.09843, AMSBound";
   static constexpr std::array<std::string_view, 3> states{"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
 
   static constexpr auto options() {

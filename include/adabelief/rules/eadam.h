@@ -8,7 +8,7 @@
 
 namespace adabelief {
 
-/// Yuan and Gao 2020, arXiv:2011.02150, Algorithm 1, as in the authors' code: eps enters v at every step and stays in
+/// Yuan and Gao 2020, arXiv:2011.02150, as in the authors' code: eps enters v at every step and stays in
 /// it, as in AdaBelief, and nothing is added outside the root. The floor of the denominator is sqrt(eps / (1 - beta2)),
 /// 3.2e-3 at the defaults, which are the paper's.
 struct EAdam final {
@@ -16,7 +16,7 @@ struct EAdam final {
 
   static constexpr std::string_view name = "eadam";
   static constexpr std::string_view summary = "Adam with eps inside its second moment, as AdaBelief has it";
-  static constexpr std::string_view source = "Yuan and Gao 2020, arXiv:2011.02150, Algorithm 1";
+  static constexpr std::string_view source = "Yuan and Gao 2020, arXiv:2011.02150";
   static constexpr std::array<std::string_view, 2> states{"exp_avg", "exp_avg_sq"};
 
   static constexpr auto options() {

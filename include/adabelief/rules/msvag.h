@@ -8,7 +8,7 @@
 
 namespace adabelief {
 
-/// Balles and Hennig, ICML 2018, arXiv:1705.07774, Algorithm 2. m and v have the same beta and the bias correction that
+/// Balles and Hennig, ICML 2018, arXiv:1705.07774, M-SVAG. m and v have the same beta and the bias correction that
 /// goes with it; the AdaBelief repository's later one, 1 - beta2^t for a v of beta1, does not.
 ///
 /// rho is 1 at the first step and the variance unknown: the step is whole, where the authors' code cuts rho at 0.999. A
@@ -19,7 +19,7 @@ struct MSVAG final {
 
   static constexpr std::string_view name = "msvag";
   static constexpr std::string_view summary = "step by the mean of g, damped where its variance is large";
-  static constexpr std::string_view source = "Balles and Hennig, ICML 2018, arXiv:1705.07774, Algorithm 2";
+  static constexpr std::string_view source = "Balles and Hennig, ICML 2018, arXiv:1705.07774";
   static constexpr std::array<std::string_view, 2> states{"exp_avg", "exp_avg_sq"};
 
   static constexpr auto options() {

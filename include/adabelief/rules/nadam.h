@@ -8,7 +8,7 @@
 
 namespace adabelief {
 
-/// Dozat, ICLR 2016 workshop, Incorporating Nesterov Momentum into Adam, Algorithm 8, with the momentum schedule of
+/// Dozat, ICLR 2016 workshop, Incorporating Nesterov Momentum into Adam, with the momentum schedule of
 /// torch.optim.NAdam, whose defaults these are: mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2). m itself decays by
 /// beta1, as in torch; in the paper it decays by mu_t.
 struct NAdam final {
@@ -16,7 +16,7 @@ struct NAdam final {
 
   static constexpr std::string_view name = "nadam";
   static constexpr std::string_view summary = "Adam with Nesterov's momentum";
-  static constexpr std::string_view source = "Dozat, ICLR 2016 workshop, Algorithm 8, in the form of torch.optim.NAdam";
+  static constexpr std::string_view source = "Dozat, ICLR 2016 workshop, in the form of torch.optim.NAdam";
   static constexpr std::array<std::string_view, 2> states{"exp_avg", "exp_avg_sq"};
 
   static constexpr auto options() {
