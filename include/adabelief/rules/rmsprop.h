@@ -14,6 +14,7 @@ namespace adabelief {
 ///
 /// Unlike torch's, the centered form never takes the root of a negative number: the difference of two almost equal
 /// means rounds below 0 where a gradient hardly changes, and there torch's weights become NaN.
+/// All three states are kept whatever the options, so that the plain form moves 9 numbers a weight, not 5.
 struct RMSprop final {
   double lr = 1e-2, alpha = 0.99, eps = 1e-8, momentum = 0;
   bool centered = false;
