@@ -62,6 +62,8 @@ const RuleInfo& find_rule(std::string_view name) {
 Options::Options(const RuleInfo& rule, const Settings& settings)
     : rule_(&rule), list_(rule.options.begin(), rule.options.end()) {
   list_.insert(list_.end(), common_options.begin(), common_options.end());
+  if (rule.common.weight_decay) list_[list_.size() - 2].value = *rule.common.weight_decay;
+  if (rule.common.decay) list_.back().value = static_cast<double>(*rule.common.decay);
   for (const OptionInfo& option : list_) values_.push_back(option.value);
   for (const auto& [name, value] : settings) set(name, value);
 }

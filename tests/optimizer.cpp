@@ -62,8 +62,18 @@ TEST(Options, AnUnknownNameIsToldTheNearest) {
             }),
             "adam: no option named 'zeta_unheard_of'. There are: lr, beta1, beta2, eps, weight_decay, decay");
   const std::string rule = refusal([] { make("adabelif"); });
-  EXPECT_TRUE(rule.starts_with("adabelief: no rule named 'adabelif'; did you mean adabelief? There are: adabelief, "))
-      << rule;
+  EXPECT_TRUE(rule.starts_with("adabelief: no rule named 'adabelif'; did you mean adabelief? There are: ")) << rule;
+  EXPECT_NE(rule.find(", adam, "), std::string::npos) << rule;
+}
+
+TEST(Options, OfWeightDecayHaveTheRulesOwnDefaults) {
+  using Pair = std::pair<double, std::string>;
+  const auto decay = [](const Options& options) { return Pair(options.get("weight_decay"), options.text("decay")); };
+  EXPECT_EQ(decay(options_of(Adam{})), Pair(0., "coupled"));
+  EXPECT_EQ(decay(options_of(AdamW{})), Pair(1e-2, "decoupled"));
+  EXPECT_EQ(decay(options_of(AdamW{}, {.weight_decay = 0.5})), Pair(0.5, "decoupled"));
+  EXPECT_EQ(decay(options_of(AdamW{}, {.decay = Decay::coupled})), Pair(1e-2, "coupled"));
+  EXPECT_EQ(decay(make("lion", {{"weight_decay", 0.5}}).options()), Pair(0.5, "decoupled"));
 }
 
 TEST(Options, AreTakenAsNumbersBoolsAndText) {

@@ -54,6 +54,7 @@ struct Bounded {
   Bounded() = default;
   Bounded(double value, double bound = 0) : value(value), bound(bound) {}
 
+  static Bounded rounded(Bounded again) { return rounded(again.value, again.bound); }
   static Bounded rounded(double value, double inherited = 0) {
     constexpr double half_ulp = 0x1.001p-24, half_least = 0x1p-150;
     if (value == 0 && inherited == 0) return {};
@@ -73,7 +74,20 @@ struct Bounded {
     const double root = std::sqrt(a.value), widest = std::sqrt(a.bound);
     return rounded(root, root > 0 ? std::min(a.bound / root, widest) : widest);
   }
-  friend Bounded max(Bounded a, Bounded b) { return {std::max(a.value, b.value), std::max(a.bound, b.bound)}; }
+  friend Bounded max(Bounded a, Bounded b) {
+    if (std::isnan(a.value)) return b;  // 0 / 0 of exact zeros, which floats have too
+    return {adabelief::max(a.value, b.value), std::max(a.bound, b.bound)};
+  }
+  friend Bounded min(Bounded a, Bounded b) { return {adabelief::min(a.value, b.value), std::max(a.bound, b.bound)}; }
+  friend Bounded powr(Bounded v, Bounded p) {  // two ulps, and what v and p had lost
+    const double power = adabelief::powr(v.value, p.value), least = v.value - v.bound;
+    if (v.value == 0 && v.bound == 0) return {};
+    const double slope = least > 0 ? p.value * power / least : std::numeric_limits<double>::infinity();
+    return rounded(rounded(rounded(rounded(power, slope * v.bound + power * std::abs(std::log(v.value)) * p.bound))));
+  }
+  friend Bounded sign(Bounded a) {
+    return {adabelief::sign(a.value), a.bound < std::abs(a.value) || a.bound == 0 ? 0. : 2.};
+  }
 };
 
 TYPED_TEST(EveryRule, InFloatIsWithinTheRoundingsOfItsFormula) {
@@ -304,6 +318,52 @@ TYPED_TEST(EveryRule, StaysFiniteWithoutGradient) {
     }
     EXPECT_TRUE(same(x, oracle.x));
     for (const float value : narrow) EXPECT_TRUE(std::isfinite(value));
+  }
+}
+
+TYPED_TEST(EveryRule, StaysFiniteUnderAGradientThatNeverChanges) {
+  const std::vector<double> g = values<double>(64, 3);
+  const std::vector<float> narrow_g(g.begin(), g.end());
+  for (const Settings& settings : variants(this->info())) {
+    AnyOptimizer optimizer{Options(this->info(), settings)};
+    auto x = values<double>(g.size(), 1);
+    auto narrow = values<float>(g.size(), 1);
+    optimizer.add(x);
+    optimizer.add(narrow);
+    for (int t = 0; t < 4000; ++t) optimizer.step({g, narrow_g});
+    EXPECT_TRUE(same(x, x));
+    EXPECT_TRUE(same(narrow, narrow));
+  }
+}
+
+TYPED_TEST(EveryRule, MakesNaNOfAWeightWhoseGradientIsNaNAndTouchesNoOther) {
+  for_types([&]<class T>() {
+    auto x = values<T>(100, 1), y = x;
+    AnyOptimizer optimizer{Options(this->info())}, expected{Options(this->info())};
+    optimizer.add(x);
+    expected.add(y);
+    for (unsigned t = 1; t <= 3; ++t) {
+      auto g = values<T>(100, 100 + t);
+      expected.step(g);
+      if (t == 2) g[50] = std::numeric_limits<T>::quiet_NaN();
+      optimizer.step(g);
+    }
+    EXPECT_TRUE(std::isnan(x[50]));
+    x[50] = y[50];
+    EXPECT_TRUE(same(x, y));
+  });
+}
+
+TYPED_TEST(EveryRule, HasScalarsThatDependOnOptionsAndStepAlone) {
+  for (const Settings& settings : variants(this->info())) {
+    const Options options(this->info(), settings), others(this->info(), {{"lr", 0.5}});
+    std::vector<std::array<double, cpu::max_scalars>> once;
+    for (int t = 1; t <= 50; ++t) once.push_back(this->info().scalars(options.values().data(), t));
+    for (int t = 50; t >= 1; --t) {
+      this->info().scalars(others.values().data(), 7);
+      const auto again = this->info().scalars(options.values().data(), t);
+      EXPECT_TRUE(same(again, once[std::size_t(t) - 1])) << "step " << t;
+    }
   }
 }
 

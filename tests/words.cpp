@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The words that formulas use, pow and max, and those of messages.
+// The words that formulas use, pow, powr, max, min and sign, and those of messages.
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -40,6 +41,53 @@ TEST(Max, IsTheSecondWhereEitherIsNaN) {
   EXPECT_EQ(adabelief::max(2.0F, 1.0F), 2);
   EXPECT_TRUE(std::isnan(adabelief::max(1.0, nan)));
   EXPECT_EQ(adabelief::max(nan, 1.0), 1);
+}
+
+TEST(Min, IsTheSecondWhereEitherIsNaN) {
+  EXPECT_EQ(adabelief::min(1.0, 2.0), 1);
+  EXPECT_EQ(adabelief::min(2.0F, 1.0F), 1);
+  EXPECT_TRUE(std::isnan(adabelief::min(1.0, nan)));
+  EXPECT_EQ(adabelief::min(nan, 1.0), 1);
+}
+
+TEST(Sign, IsZeroOfZeroAndNaNOfNaN) {
+  EXPECT_EQ(sign(-5e-324), -1);
+  EXPECT_EQ(sign(infinity), 1);
+  EXPECT_EQ(sign(0.0F), 0);
+  EXPECT_EQ(sign(-0.0), 0);
+  EXPECT_TRUE(std::isnan(sign(nan)));
+}
+
+template <class T>
+void check_powr() {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  std::mt19937_64 random(1);
+  for (const T p : {T(1), T(0.8), T(0.75), T(0.5), T(0.4), T(0.25), T(0.2), T(0.125), T(0.0625), T(1e-3)}) {
+    double worst = 0;
+    for (int i = 0; i < 20'000; ++i) {  // any number above 0, then any near 1
+      const auto b = static_cast<Bits>(random()) >> 1;
+      const T v = i % 2 ? std::bit_cast<T>(b) : 1 + (T(0.5) - static_cast<T>(b & 1023) / 1024) / static_cast<T>(i + 1);
+      if (!std::isfinite(v) || v == 0) continue;
+      const long double exact = std::pow(static_cast<long double>(v), static_cast<long double>(p));
+      const T nearest = static_cast<T>(exact);
+      const long double ulp = std::nextafter(nearest, std::numeric_limits<T>::infinity()) - nearest;
+      worst = std::max(worst, static_cast<double>(std::abs(powr(v, p) - exact) / ulp));
+    }
+    EXPECT_LE(worst, 2) << "to the power " << p;
+  }
+  EXPECT_EQ(powr(T(0), T(0.5)), 0);
+  EXPECT_EQ(powr(T(1), T(0.3)), 1);
+  EXPECT_EQ(powr(T(4), T(0.5)), 2);
+  EXPECT_EQ(powr(std::numeric_limits<T>::denorm_min(), T(1)), std::numeric_limits<T>::denorm_min());
+  EXPECT_EQ(powr(std::numeric_limits<T>::max(), T(1)), std::numeric_limits<T>::max());
+  EXPECT_EQ(powr(std::numeric_limits<T>::infinity(), T(0.25)), std::numeric_limits<T>::infinity());
+  EXPECT_TRUE(std::isnan(powr(std::numeric_limits<T>::quiet_NaN(), T(0.25))));
+}
+
+TEST(Powr, IsWithinTwoUlpsOfLongDouble) {
+  if (std::numeric_limits<long double>::digits < 64) GTEST_SKIP() << "long double is double here";
+  check_powr<float>();
+  check_powr<double>();
 }
 
 TEST(Interval, HoldsItsEndsAsItSays) {

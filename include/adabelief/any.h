@@ -23,21 +23,6 @@
 
 namespace adabelief {
 
-/// What weight decay does with a weight x at strength w.
-enum class Decay : unsigned char {
-  coupled,    ///< g + w x takes the gradient's place (L2 regularization)
-  decoupled,  ///< x loses lr w x (Loshchilov and Hutter, ICLR 2019)
-  fixed       ///< x loses w x, whatever the learning rate
-};
-
-inline constexpr std::array<std::string_view, 3> decay_names{"coupled", "decoupled", "fixed"};
-
-/// The options that every rule has beside its own.
-struct Common final {
-  double weight_decay = 0;  ///< w, in [0, inf)
-  Decay decay = Decay::coupled;
-};
-
 /// A setting as a configuration gives it: a number, a bool, or text such as "1e-3", "true", "decoupled".
 struct Value : std::variant<double, std::string> {
   template <class T>

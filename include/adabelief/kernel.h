@@ -71,6 +71,12 @@ constexpr OptionInfo without_type(const Option<Rule, T>& option) {
   return {option.name, value, option.range, option.meaning, std::is_same_v<T, bool>};
 }
 
+template <class Rule>
+constexpr Common common() {
+  if constexpr (requires { Rule::common; }) return Rule::common;
+  return {};
+}
+
 }  // namespace cpu::detail
 
 template <RuleLike Rule>
@@ -94,6 +100,7 @@ const RuleInfo& RuleEntry<Rule>::info() {
       Rule::name,
       Rule::summary,
       Rule::source,
+      d::common<Rule>(),
       options,
       Rule::states,
       scalars,

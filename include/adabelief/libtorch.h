@@ -108,6 +108,11 @@ struct TensorValue {
   friend TensorValue max(const TensorValue& a, const TensorValue& b) {
     return at::where(a.tensor >= b.tensor, a.tensor, b.tensor);  // what NaN does: see rule.h
   }
+  friend TensorValue min(const TensorValue& a, const TensorValue& b) {
+    return at::where(a.tensor <= b.tensor, a.tensor, b.tensor);
+  }
+  friend TensorValue powr(const TensorValue& v, const TensorValue& p) { return at::pow(v.tensor, p.tensor); }
+  friend TensorValue sign(const TensorValue& a) { return at::where(a.tensor.isnan(), a.tensor, at::sign(a.tensor)); }
 };
 
 using Scalars = std::array<double, cpu::max_scalars>;

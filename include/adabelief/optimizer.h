@@ -11,8 +11,8 @@ template <RuleLike Rule>
 Options options_of(const Rule& rule, const Common& common = {}) {
   Options options(RuleEntry<Rule>::info());
   std::apply([&](auto... option) { (options.set(option.name, rule.*option.member), ...); }, Rule::options());
-  options.set("weight_decay", common.weight_decay);
-  options.set("decay", static_cast<double>(common.decay));
+  if (common.weight_decay) options.set("weight_decay", *common.weight_decay);
+  if (common.decay) options.set("decay", static_cast<double>(*common.decay));
   return options;
 }
 

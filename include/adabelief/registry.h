@@ -24,6 +24,7 @@ struct OptionInfo {
 /// A rule without its C++ type.
 struct RuleInfo {
   std::string_view name, summary, source;
+  Common common;  ///< its defaults of these, where it has any
   std::span<const OptionInfo> options;
   std::span<const std::string_view> states;
   /// The scalars of step t from the options' values, in the order of `options`.

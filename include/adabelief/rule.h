@@ -9,19 +9,24 @@
 //   Scalars<S>                   a struct of nothing but S: what is the same for every weight in one step
 //   scalars<S>(options..., t)    the scalars of step t = 1, 2, ...
 //   update<S, V>(c, x, g, m...)  one weight x with gradient g and its states, changed in place
+//   common                       where there is one: its defaults of the options that every rule has
 //
 // Evaluators run update() with V = double (oracle.h), with V = float and double in the lanes of the CPU (kernel.h), and
 // with V = a tensor (libtorch.h). rules/adabelief.h is the example to copy; a new file in rules/ is found by CMake.
 #pragma once
 
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <limits>
+#include <optional>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+
+#include "adabelief/powr.h"
 
 namespace adabelief {
 
@@ -31,6 +36,16 @@ using std::sqrt;
 template <class V>
 requires std::is_floating_point_v<V>
 constexpr V max(V a, V b) { return a >= b ? a : b; }
+
+/// The smaller of a and b; b where either is NaN.
+template <class V>
+requires std::is_floating_point_v<V>
+constexpr V min(V a, V b) { return a <= b ? a : b; }
+
+/// -1, 0 or 1 as a is below, at or above zero; NaN of NaN.
+template <class V>
+requires std::is_floating_point_v<V>
+constexpr V sign(V a) { return a > 0 ? V(1) : a < 0 ? V(-1) : a; }
 
 /// b in [0, 1] to the power t for a whole number t >= 0, to within an ulp (a few below 1e-290, where the tails of the
 /// pairs underflow). libm's pow may differ in the last bit between two machines; this one is made of IEEE operations
@@ -64,8 +79,25 @@ struct Interval {
 };
 
 inline constexpr Interval at_least_zero{0, std::numeric_limits<double>::infinity()};
+inline constexpr Interval above_zero{0, std::numeric_limits<double>::infinity(), false};
 inline constexpr Interval zero_to_below_one{0, 1};
 inline constexpr Interval no_or_yes{0, 1, true, true};
+
+/// What weight decay does with a weight x at strength w.
+enum class Decay : unsigned char {
+  coupled,    ///< g + w x takes the gradient's place (L2 regularization)
+  decoupled,  ///< x loses lr w x (Loshchilov and Hutter, ICLR 2019)
+  fixed       ///< x loses w x, whatever the learning rate
+};
+
+inline constexpr std::array<std::string_view, 3> decay_names{"coupled", "decoupled", "fixed"};
+
+/// The options that every rule has beside its own. What is not given is the rule's default: of its member `common`
+/// where it has one, such as AdamW, else 0 and coupled.
+struct Common final {
+  std::optional<double> weight_decay{};  ///< w, in [0, inf)
+  std::optional<Decay> decay{};
+};
 
 /// One option of a rule: a member of the rule's struct, a double or a bool.
 template <class Rule, class T>

@@ -8,8 +8,7 @@
 
 namespace adabelief {
 
-/// Kingma and Ba, ICLR 2015, arXiv:1412.6980, Algorithm 1. With decoupled weight decay it is AdamW
-/// (Loshchilov and Hutter, ICLR 2019, arXiv:1711.05101).
+/// Kingma and Ba, ICLR 2015, arXiv:1412.6980, Algorithm 1. With decoupled weight decay it is AdamW (rules/adamw.h).
 struct Adam final {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
 

@@ -9,6 +9,7 @@
 namespace adabelief {
 
 /// Sutskever et al., ICML 2013, with the momentum in units of the gradient as in every framework: x -= lr * b.
+/// Without momentum there is no b to keep a share of g out of, and dampening does nothing, as in torch.optim.SGD.
 /// The defaults are those of the AdaBelief paper's SGD on CIFAR.
 struct SGD final {
   double lr = 0.1, momentum = 0.9, dampening = 0;
@@ -33,7 +34,7 @@ struct SGD final {
 
   template <class S>
   static Scalars<S> scalars(S lr, S momentum, S dampening, bool nesterov, S t) {
-    return {momentum, t == 1 ? 1 : 1 - dampening, nesterov ? lr : 0, nesterov ? lr * momentum : lr};
+    return {momentum, t == 1 || momentum == 0 ? 1 : 1 - dampening, nesterov ? lr : 0, nesterov ? lr * momentum : lr};
   }
 
   template <class S, class V>
