@@ -44,12 +44,16 @@ int list(const std::string& what) {
   using Lines = std::vector<std::pair<std::string_view, std::string>>;
   Lines rule_lines, workload_lines, data_lines;
   for (const RuleInfo* rule : rules()) {
-    std::string options;
-    for (const OptionInfo& option : rule->options) {
-      options += fmt::format("{}{}={}", options.empty() ? "" : " ", option.name,
-                             option.is_bool ? (option.value != 0 ? "true" : "false") : text(option.value));
+    const Options defaults(*rule);
+    std::string shown;
+    for (std::size_t k = 0; k < defaults.list().size(); ++k) {
+      // Options that every rule has are shown where the rule has defaults of its own.
+      const bool common = k >= rule->options.size();
+      if (common && !rule->common.weight_decay) continue;
+      const std::string name(defaults.list()[k].name);
+      shown += fmt::format("{}{}={}", shown.empty() ? "" : " ", name, defaults.text(name));
     }
-    rule_lines.emplace_back(rule->name, fmt::format("{} ({})", rule->summary, options));
+    rule_lines.emplace_back(rule->name, fmt::format("{} ({})", rule->summary, shown));
   }
   for (const WorkloadInfo& workload : workloads()) workload_lines.emplace_back(workload.name, workload.summary);
   for (const auto& set : data::datasets()) data_lines.emplace_back(set.name, set.summary);
