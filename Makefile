@@ -10,7 +10,7 @@ export TORCH
 help:  ## show this
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*##/make \1\t/' | expand -t 16
 
-compare: ## set up, build, train AdaBelief and its rivals on Fashion-MNIST, and make the report (about 5 minutes)
+compare: ## set up, build, train AdaBelief and its rivals on Fashion-MNIST, and make the report (about 8 minutes the first time, then 3)
 	@tools/setup run
 	@tools/build release adabelief_program
 	@build/adabelief compare quick
@@ -33,6 +33,7 @@ asan: ## run the C++ tests under the address and undefined-behaviour sanitizers
 	ctest --test-dir build/asan --output-on-failure
 
 bench: ## time the step beside a plain loop and beside adabelief-pytorch, and a training step beside PyTorch's Python
+	@[ -z "$(TORCH)" ] || { echo "make bench: run it without TORCH, since it needs Python's torch too" >&2; exit 1; }
 	@tools/setup test
 	@tools/build release all
 	.venv/bin/python benchmarks/peers.py

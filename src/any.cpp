@@ -62,8 +62,8 @@ const RuleInfo& find_rule(std::string_view name) {
 Options::Options(const RuleInfo& rule, const Settings& settings)
     : rule_(&rule), list_(rule.options.begin(), rule.options.end()) {
   list_.insert(list_.end(), common_options.begin(), common_options.end());
-  if (rule.common.weight_decay) list_[list_.size() - 2].value = *rule.common.weight_decay;
-  if (rule.common.decay) list_.back().value = static_cast<double>(*rule.common.decay);
+  if (rule.common.weight_decay) list_[find("weight_decay")].value = *rule.common.weight_decay;
+  if (rule.common.decay) list_[find("decay")].value = static_cast<double>(*rule.common.decay);
   for (const OptionInfo& option : list_) values_.push_back(option.value);
   for (const auto& [name, value] : settings) set(name, value);
 }
@@ -104,24 +104,31 @@ std::string Options::text(std::string_view name) const {
 Options::Decayed Options::decayed() const {
   const double w = get("weight_decay");
   switch (static_cast<Decay>(get("decay"))) {
-    case Decay::coupled: return {w, 1};
-    case Decay::decoupled: return {0, 1 - get("lr") * w};
+    case Decay::coupled: return {w, 0};
+    case Decay::decoupled: return {0, get("lr") * w};
     case Decay::fixed: break;
   }
-  return {0, 1 - w};
+  return {0, w};
 }
 
 double Options::effective_eps() const {
-  // Measured by a step of the kernel, so that no rule must say it.
+  // Measured by the kernel, so that no rule must say it: far from the start, until the states have settled.
   std::vector<double> values = values_;
   values[find("lr")] = 1;
   double x = 0;
-  const double g = 1e-300;
+  const double g = 1e-150;  // its square, which some rules divide by, is above 0
   std::array<double, cpu::max_states> states{};
-  cpu::Job job{rule_->kernel(Type::float64), &x, &g, {}, 1, 0, 1, rule_->scalars(values.data(), 1)};
+  cpu::Job job{rule_->kernel(Type::float64), &x, &g, {}, 1, 0, 0, rule_->scalars(values.data(), 1e6)};
   for (std::size_t k = 0; k < states.size(); ++k) job.states[k] = &states[k];
-  job.kernel(job, 0, 1);
-  return g / -x;
+  double floor = 0, before = 0;
+  for (int n = 1; n <= 1'000'000; ++n) {
+    x = 0;
+    job.kernel(job, 0, 1);
+    if (n % 1000 != 0) continue;
+    before = std::exchange(floor, g / -x);
+    if (std::abs(floor - before) <= 1e-13 * std::abs(floor)) break;
+  }
+  return floor;
 }
 
 constexpr std::size_t line = 64;  // bytes: a cache line, and the widest lanes
@@ -188,7 +195,7 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Gradient& g = gradients[i];
     const Weights& x = tensors_[i].weights;
-    if (g.data == nullptr || (g.size == x.size && g.type == x.type)) continue;
+    if (g.size == Gradient::none || (g.size == x.size && g.type == x.type && (g.data || g.size == 0))) continue;
     const auto shape = [](std::size_t size, Type type) {
       return std::to_string(size) + " of " + std::string(type_names[int(type)]);
     };
@@ -201,7 +208,7 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
   Options::Decayed decayed{};
   const Tensor* same = nullptr;  // the tensor for which these were computed: most tensors share group and step
   for (std::size_t i = 0; i < gradients.size(); ++i) {
-    if (gradients[i].data == nullptr) continue;
+    if (gradients[i].size == Gradient::none) continue;
     Tensor& tensor = tensors_[i];
     ++tensor.steps;
     if (same == nullptr || same->group != tensor.group || same->steps != tensor.steps) {
@@ -216,7 +223,7 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
                                                 {},
                                                 tensor.weights.size,
                                                 decayed.coupled,
-                                                decayed.keep,
+                                                decayed.lost,
                                                 scalars});
     for (std::size_t k = 0; k < rule_->states.size(); ++k) {
       job.states[k] = tensor.states.get() + k * stride(tensor.weights);

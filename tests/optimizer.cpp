@@ -93,14 +93,16 @@ TEST(Options, TheLastOfTwoSettingsOfANameHolds) {
 }
 
 TEST(Options, TellTheSmallestDenominator) {  // the table of docs/numerics.md
-  const auto floor = [](const char* rule, const Settings& settings) {
-    return Options(find_rule(rule), settings).effective_eps();
+  const auto expect = [](const char* rule, const Settings& settings, double floor) {
+    EXPECT_NEAR(Options(find_rule(rule), settings).effective_eps() / floor, 1, 1e-9) << rule;
   };
-  EXPECT_NEAR(floor("adabelief", {}), std::sqrt(1e-8 / (1 - 0.999)) + 1e-8, 1e-15);
-  EXPECT_NEAR(floor("adabelief", {{"eps", 1e-16}, {"lr", 0}}), std::sqrt(1e-16 / (1 - 0.999)) + 1e-16, 1e-19);
-  EXPECT_NEAR(floor("adam", {{"eps", 1e-3}}), 1e-3, 1e-15);
-  EXPECT_NEAR(floor("sgd", {{"lr", 3}}), 1, 1e-15);
-  EXPECT_EQ(floor("adam", {{"eps", 0}}), 0);
+  expect("adabelief", {}, std::sqrt(1e-8 / (1 - 0.999)) + 1e-8);
+  expect("adabelief", {{"eps", 1e-16}, {"lr", 0}}, std::sqrt(1e-16 / (1 - 0.999)) + 1e-16);
+  expect("acprop", {}, std::sqrt(1e-16 / (1 - 0.999)) + 1e-16);
+  expect("adam", {{"eps", 1e-3}}, 1e-3);
+  expect("yogi", {{"initial_accumulator", 1e-6}}, 1e-3);
+  expect("sgd", {{"lr", 3}}, 0.1);
+  EXPECT_LT(Options(find_rule("adam"), {{"eps", 0}}).effective_eps(), 1e-100);
 }
 
 // Weight decay and groups are held against numbers that are exact in binary. This is SGD with lr 1/2 and momentum 1/2,
@@ -110,6 +112,18 @@ std::vector<double> two_steps(Decay decay) {
   Optimizer optimizer(SGD{.lr = 0.5, .momentum = 0.5}, x, {.weight_decay = 0.5, .decay = decay});
   for (int t = 0; t < 2; ++t) optimizer.step(std::vector{0.25}), path.push_back(x[0]);
   return path;
+}
+
+TEST(Decay, IsNotLostInFloatWhereItIsSmall) {
+  for (const double w : {1e-4, 1e-6, 1e-7}) {
+    std::vector<float> x{1e-3f};
+    Optimizer optimizer(SGD{.lr = 1, .momentum = 0}, x, {.weight_decay = w, .decay = Decay::decoupled});
+    for (int t = 0; t < 100; ++t) {
+      const std::vector<float> towards_itself{static_cast<float>(-w * 1e-3)};  // what decay takes, the step gives back
+      optimizer.step(towards_itself);
+    }
+    EXPECT_NEAR(x[0], 1e-3, 1e-9) << w;
+  }
 }
 
 TEST(Decay, CoupledAddsToTheGradient) {

@@ -110,10 +110,10 @@ TYPED_TEST(EveryRule, InFloatIsWithinTheRoundingsOfItsFormula) {
       for (std::size_t i = 0; i < count; ++i) narrow[i] = Bounded::rounded(scalars[i]);
       const auto c = std::bit_cast<typename TypeParam::template Scalars<Bounded>>(narrow);
       const auto decayed = options.decayed();
-      const Bounded coupled = Bounded::rounded(decayed.coupled), keep = Bounded::rounded(decayed.keep);
+      const Bounded coupled = Bounded::rounded(decayed.coupled), lost = Bounded::rounded(decayed.lost);
       for (std::size_t i = 0; i < n; ++i) {
         const Bounded g = gradient[i] + coupled * exact[i];
-        exact[i] = keep * exact[i];
+        exact[i] = exact[i] - lost * exact[i];
         std::apply([&](auto&... s) { TypeParam::update(c, exact[i], g, s[i]...); }, states);
         ASSERT_LE(std::abs(x[i] - exact[i].value), exact[i].bound) << "step " << t << ", weight " << i;
       }
@@ -152,7 +152,7 @@ TYPED_TEST(EveryRule, GivesTheSameBitsForEveryLengthAlignmentAndInstructionSetAn
   for_types([&]<class T>() {
     // Buffer 0 is the weights, 1 the gradient, the others the states, here from a step before this one.
     const auto job_of = [&](const std::array<T*, buffers>& at, std::size_t n, double t) {
-      cpu::Job job{nullptr, at[0], at[1], {}, n, options.decayed().coupled, options.decayed().keep, {}};
+      cpu::Job job{nullptr, at[0], at[1], {}, n, options.decayed().coupled, options.decayed().lost, {}};
       for (std::size_t k = 2; k < buffers; ++k) job.states[k - 2] = at[k];
       job.scalars = this->info().scalars(options.values().data(), t);
       return job;

@@ -241,13 +241,7 @@ fs::path choose_folder(const CompareOptions& options, const std::string& name) {
         throw Error(fmt::format("{} holds records of something else; give another --out", options.out.string()));
       return options.out;
     }
-    std::tm local{};
-    const std::time_t seconds = std::time(nullptr);
-    char stamp[32];
-    std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H-%M-%S", localtime_r(&seconds, &local));
-    fs::path folder = home / stamp;
-    for (int i = 2; fs::exists(folder); ++i) folder = home / fmt::format("{}-{}", stamp, i);
-    return folder;
+    return new_run_folder(name);
   }
   if (!options.out.empty()) {
     if (!fs::exists(options.out / "experiment.json"))
@@ -267,9 +261,21 @@ fs::path choose_folder(const CompareOptions& options, const std::string& name) {
 
 }  // namespace
 
-void catch_stop_signals() {
+fs::path new_run_folder(const std::string& name) {
+  std::tm local{};
+  const std::time_t seconds = std::time(nullptr);
+  char stamp[32];
+  std::strftime(stamp, sizeof stamp, "%Y-%m-%dT%H-%M-%S", localtime_r(&seconds, &local));
+  const fs::path home = fs::path("runs") / name;
+  fs::path folder = home / stamp;
+  for (int i = 2; fs::exists(folder); ++i) folder = home / fmt::format("{}-{}", stamp, i);
+  return folder;
+}
+
+void catch_stop_signals(bool second_ends) {
   struct sigaction action {};
   action.sa_handler = [](int) { signals = signals + 1; };
+  if (second_ends) action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
@@ -278,7 +284,7 @@ bool stop_wanted() { return signals > 0; }
 
 int make_report(const std::vector<fs::path>& folders, const fs::path& out, bool quiet) {
   const char* chosen = std::getenv("ADABELIEF_PYTHON");
-  std::vector<std::string> words{chosen ? chosen : ADABELIEF_PYTHON, std::string(ADABELIEF_TRIALS) + "/report"};
+  std::vector<std::string> words{chosen ? chosen : ADABELIEF_PYTHON, std::string(ADABELIEF_TRIALS_FOLDER) + "/report"};
   for (const fs::path& folder : folders) words.push_back(folder.string());
   if (!out.empty()) words.insert(words.end(), {"--out", out.string()});
   if (quiet) words.emplace_back("--quiet");
@@ -345,7 +351,7 @@ int compare(const CompareOptions& options) {
     std::fflush(stdout);
   }
 
-  catch_stop_signals();
+  catch_stop_signals(false);
   const double started = now();
   double asked = 0;  // when the trials were asked to stop
   int seen = 0;      // signals acted upon
@@ -391,12 +397,14 @@ int compare(const CompareOptions& options) {
   const auto over = std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.done(); });
   if (stop_wanted()) {
     fmt::print(stderr,
-               "stopped: {} of {} trials are finished and kept in {}; go on with: adabelief compare {} --resume{}\n",
+               "stopped: {} of {} trials are finished and kept in {}; go on with: adabelief compare {} --resume{}{}\n",
                over, entries.size(), folder.string(), options.experiment,
-               options.out.empty() ? "" : " --out " + folder.string());
+               options.out.empty() ? "" : " --out " + folder.string(),
+               options.data_root.empty() ? "" : " --data " + options.data_root.string());
     return 130;
   }
   const int report = over > 0 ? make_report({folder}, {}, options.quiet) : 1;
+  if (stop_wanted()) return 130;
   int status = report;
   for (const Entry& e : entries) {
     if (e.state != Entry::crashed) continue;

@@ -20,12 +20,16 @@ struct CompareOptions {
 /// Returns the program's exit status: 0; 1 where a trial crashed; 130 after Ctrl-C. Throws Error.
 int compare(const CompareOptions& options);
 
+/// A folder that is not there yet: runs/NAME/TIME.
+std::filesystem::path new_run_folder(const std::string& name);
+
 /// Makes the report of run folders in `out`, or in the first of them where that is empty; returns the exit status of
 /// its program.
 int make_report(const std::vector<std::filesystem::path>& folders, const std::filesystem::path& out, bool quiet);
 
 /// Makes Ctrl-C and SIGTERM ask for an orderly end; true once one has come.
-void catch_stop_signals();
+/// With `second_ends` a second one ends the program at once.
+void catch_stop_signals(bool second_ends);
 bool stop_wanted();
 
 }  // namespace adabelief::trials

@@ -94,7 +94,7 @@ class Table {
   std::set<std::string> known_;
 };
 
-std::filesystem::path folder() { return std::filesystem::path(ADABELIEF_TRIALS) / "experiments"; }
+std::filesystem::path folder() { return std::filesystem::path(ADABELIEF_TRIALS_FOLDER) / "experiments"; }
 
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);

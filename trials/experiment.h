@@ -14,7 +14,7 @@ struct Experiment {
   std::string name, title, description, workload;
   std::string given;          ///< as the user gave it: the name, or the path of a file
   std::string baseline;       ///< the label that the others are compared with; may be empty
-  Json target;                ///< {"metric": value} that a trial is timed to, or null
+  Json target;                ///< {"value": v}, the test metric that a trial is timed to, or null
   Json paper;                 ///< the paper's numbers, or null
   std::string toml;           ///< the file's whole text
   std::vector<Trial> trials;  ///< seed by seed, so that early results compare all rules

@@ -85,10 +85,10 @@ int train(TrainOptions o) {
     o.trial.label = o.trial.rule;
     for (const std::string& word : o.set) o.trial.label += " " + word;
   }
-  const fs::path folder = o.out.empty() ? fs::path("runs") / o.trial.workload : o.out;
+  const fs::path folder = o.out.empty() ? new_run_folder(o.trial.workload) : o.out;
   const bool json = o.progress == "json", live = !json && !o.quiet && terminal::live(1);
   if (json) prctl(PR_SET_PDEATHSIG, SIGTERM);  // a trial of a comparison ends with it, however that ended
-  catch_stop_signals();
+  catch_stop_signals(!json);
 
   using Clock = std::chrono::steady_clock;
   const auto started = Clock::now();
@@ -233,7 +233,7 @@ int program(int argc, char** argv) {
   train_command->add_flag("--channels-last", t.trial.channels_last,
                           "Keep images as (N, H, W, C) in memory: often faster");
   train_command->add_option("--label", t.trial.label, "Name in reports; else made of the rule and --set");
-  train_command->add_option("--out", t.out, "Folder for the record; else runs/WORKLOAD");
+  train_command->add_option("--out", t.out, "Folder for the record; else runs/WORKLOAD/TIME");
   train_command->add_option("--data", t.data_root, data_help);
   train_command->add_flag("--quiet", t.quiet, "Print the record's path only");
   train_command->add_option("--experiment", t.trial.experiment)->group("");

@@ -16,7 +16,7 @@ class Random {
 
   std::uint64_t next() { return mix(state_ += 0x9e3779b97f4a7c15); }
 
-  /// Uniform in [0, n) for n < 2^32; the bias of n / 2^64 is beyond what a trial can show.
+  /// Uniform in [0, n) for n < 2^32, but for a bias of at most n / 2^32: 1 in 85,000 for the 50,000 images of CIFAR-10.
   std::uint64_t below(std::uint64_t n) { return (next() >> 32) * n >> 32; }
 
  private:

@@ -138,8 +138,10 @@ std::span<const WorkloadInfo> workloads() {
   return infos;
 }
 
-Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::filesystem::path& data_root,
-            const std::function<void(const Progress&)>& report, const std::function<bool()>& stop) {
+namespace {
+
+Outcome train(const Trial& trial, const std::filesystem::path& folder, const std::filesystem::path& data_root,
+              const std::function<void(const Progress&)>& report, const std::function<bool()>& stop) {
   // All that a user may have got wrong is found before anything is written.
   const auto made = std::find_if(all.begin(), all.end(), [&](const Maker& m) { return m.info.name == trial.workload; });
   if (made == all.end()) {
@@ -166,7 +168,9 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
                      last = trial.max_steps > 0 ? std::min(steps, trial.max_steps) : steps;
   const Metric metric = workload->metric();
 
-  Record record(folder / "records" / (trial.run() + ".jsonl"));
+  const std::filesystem::path path = folder / "records" / (trial.run() + ".jsonl");
+  if (std::filesystem::exists(path)) throw Error(path.string() + " is there already; give another --label or --out");
+  Record record(path);
   record.line(
       {{"type", "config"},
        {"record", 1},
@@ -186,6 +190,7 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
        {"metric",
         {{"name", metric.name}, {"unit", metric.unit}, {"better", metric.higher_is_better ? "higher" : "lower"}}},
        {"parameters", weights},
+       // As the adapter keeps them, once every weight has had a gradient.
        {"state_bytes", weights * std::int64_t(sizeof(float) * find_rule(trial.rule).states.size())},
        {"precision", trial.precision},
        {"channels_last", trial.channels_last},
@@ -193,7 +198,7 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
        {"command", trial.arguments()},
        {"version", version},
        {"commit", commit},
-       {"compiler", std::string("GNU ") + __VERSION__},
+       {"compiler", ADABELIEF_COMPILER},
        {"torch", TORCH_VERSION},
        {"machine", machine()},
        {"data", {{"name", workload->data_name()}, {"sha256", workload->data_sha256()}}},
@@ -215,6 +220,7 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
                  {"test_loss", number(test.loss)},
                  {"test_metric", number(test.metric)}});
     loss_sum = 0, loss_count = 0;
+    return test.loss;
   };
   const auto end = [&](std::string status, std::string reason) {
     Json line{{"type", "end"}, {"status", status}};
@@ -224,9 +230,14 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
     return Outcome{record.path(), status, reason};
   };
 
+  const auto diverged = [&](std::string_view what, double loss) {
+    return end("diverged", "the " + std::string(what) + " loss is " + (std::isnan(loss) ? "nan" : text(loss)) +
+                               " at step " + std::to_string(t));
+  };
+
   evaluate();
   // Two evaluations an epoch show the fast start of short trials.
-  const std::int64_t every = std::max<std::int64_t>(1, workload->epochs() <= 20 ? per_epoch / 2 : per_epoch);
+  const std::int64_t an_epoch = workload->epochs() <= 20 ? 2 : 1;
   const double lr = options.get("lr");
   while (t < last) {
     if (stop && stop()) return {record.part(), "stopped", "asked to stop"};
@@ -237,8 +248,7 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
     const double loss = workload->backward(t);
     if (!std::isfinite(loss)) {
       seconds += step.seconds();
-      return end("diverged",
-                 "the training loss is " + (std::isnan(loss) ? "nan" : text(loss)) + " at step " + std::to_string(t));
+      return diverged("training", loss);
     }
     const Clock update;
     optimizer->step();
@@ -247,10 +257,24 @@ Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::
     loss_sum += loss, ++loss_count;
     recent = std::isnan(recent) ? loss : 0.95 * recent + 0.05 * loss;
     if (report && t < last) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
-    if (t % every == 0 || t == last) evaluate();
+    if (t * an_epoch / per_epoch != (t - 1) * an_epoch / per_epoch || t == last) {
+      const double loss = evaluate();
+      if (!std::isfinite(loss)) return diverged("test", loss);
+    }
     if (t == last && report) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
   }
   return end("finished", "");
+}
+
+}  // namespace
+
+Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::filesystem::path& data_root,
+            const std::function<void(const Progress&)>& report, const std::function<bool()>& stop) {
+  try {
+    return train(trial, folder, data_root, report, stop);
+  } catch (const c10::Error& error) {  // what() would bring the stack of calls too
+    throw Error(error.what_without_backtrace());
+  }
 }
 
 }  // namespace adabelief::trials

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A trial: workload x rule x schedule x seed -> a record. The same trial gives the same record wherever the
-// instruction set and the thread count are the same; trials of one seed share weights, data order and augmentation.
+// A trial: workload x rule x schedule x seed -> a record. The same trial gives the same
+// losses and metrics on one machine with one build and one number of threads; trials of one seed share weights, data
+// order and augmentation.
 #pragma once
 
 #include <cstdint>

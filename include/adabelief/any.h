@@ -49,14 +49,15 @@ class Options {
   /// "0.001", "true", "decoupled".
   std::string text(std::string_view name) const;
 
-  /// What weight decay makes of a step: the gradient becomes g + coupled * x, then the weight keep * x.
+  /// What weight decay makes of a step: the gradient becomes g + coupled * x, then the weight x - lost * x.
   struct Decayed {
-    double coupled, keep;
+    double coupled, lost;
   };
   Decayed decayed() const;
 
-  /// The floor of what a step divides by: lr g / step for a first gradient g too small to matter. This, not the option
-  /// eps, is what compares between rules: AdaBelief's is sqrt(eps / (1 - beta2)) + eps, Adam's is eps, SGD's is 1.
+  /// The floor of what a step divides by: lr g / step after many steps of a gradient g too small to matter. This, not
+  /// the option eps, is what compares between rules: AdaBelief's is sqrt(eps / (1 - beta2)) + eps, Adam's is eps, SGD's
+  /// 1 - momentum.
   double effective_eps() const;
 
   const RuleInfo& rule() const { return *rule_; }
@@ -74,8 +75,10 @@ class Options {
 /// and so cannot be a temporary vector, and const void for gradients.
 template <class Element>
 struct Memory {
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);  ///< the size of no memory, not even empty
+
   Element* data = nullptr;
-  std::size_t size = 0;  ///< elements
+  std::size_t size = none;  ///< elements
   Type type = Type::float32;
 
   Memory() = default;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 namespace adabelief {
 
@@ -17,10 +18,10 @@ inline constexpr std::array<std::string_view, 2> type_names{"float32", "float64"
 /// Bytes an element.
 constexpr std::size_t size_of(Type type) { return type == Type::float32 ? 4 : 8; }
 
+/// The type of float or double.
 template <class T>
-inline constexpr Type type_of = Type::float64;
-template <>
-inline constexpr Type type_of<float> = Type::float32;
+requires std::is_same_v<T, float> || std::is_same_v<T, double>
+inline constexpr Type type_of = sizeof(T) == 4 ? Type::float32 : Type::float64;
 
 }  // namespace adabelief
 
@@ -34,10 +35,11 @@ inline constexpr std::array<std::string_view, 3> isa_names{"baseline", "avx2", "
 /// Whether this machine has it.
 bool has(Isa isa);
 
-/// The one in use: the environment's ADABELIEF_ISA where it names one that this machine has, else the widest.
+/// The one in use: the environment's ADABELIEF_ISA where it names one that this machine has, else the widest (and then
+/// a line on stderr says what was wrong with the name).
 Isa isa();
 
-/// Use another from the next step on. Throws std::invalid_argument where the machine lacks it.
+/// Use another from the next step on, in every optimizer. Throws std::invalid_argument where the machine lacks it.
 void use(Isa isa);
 
 /// Where a step's parallel parts run: `threads` says how many are worth making, `run` calls task(context, i) for each
@@ -57,7 +59,7 @@ struct Job;
 /// Updates the elements [begin, end) of a job.
 using Kernel = void (*)(const Job& job, std::size_t begin, std::size_t end);
 
-/// One tensor in one step. Nothing overlaps; any alignment will do.
+/// One tensor in one step. Nothing overlaps; the alignment of an element will do.
 struct Job {
   Kernel kernel;
   void* weights;                            ///< n elements of the kernel's type, read and written
@@ -65,7 +67,7 @@ struct Job {
   std::array<void*, max_states> states;     ///< n elements each, read and written
   std::size_t n;                            ///< elements
   double coupled;                           ///< the gradient becomes g + coupled * x
-  double keep;                              ///< then the weight becomes keep * x
+  double lost;                              ///< then the weight becomes x - lost * x
   std::array<double, max_scalars> scalars;  ///< the rule's scalars of this step
 };
 

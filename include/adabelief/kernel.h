@@ -4,6 +4,10 @@
 // with -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math.
 #pragma once
 
+#ifdef __FAST_MATH__
+#error "adabelief: -ffast-math would change results from machine to machine; compile this without it"
+#endif
+
 #include <bit>
 #include <utility>
 
@@ -24,7 +28,7 @@ template <class Rule, class T>
   std::array<T, count> narrow;
   for (std::size_t i = 0; i < count; ++i) narrow[i] = static_cast<T>(job.scalars[i]);
   const auto c = std::bit_cast<typename Rule::template Scalars<T>>(narrow);
-  const T coupled = static_cast<T>(job.coupled), keep = static_cast<T>(job.keep);
+  const T coupled = static_cast<T>(job.coupled), lost = static_cast<T>(job.lost);
   T* const weights = static_cast<T*>(job.weights);
   const T* const gradient = static_cast<const T*>(job.gradient);
 
@@ -33,7 +37,7 @@ template <class Rule, class T>
 #pragma GCC ivdep
     for (std::size_t i = begin; i < end; ++i) {
       const T g = gradient[i] + coupled * weights[i];
-      T x = keep * weights[i];
+      T x = weights[i] - lost * weights[i];  // (1 - lost) * x would lose lost's digits in float
       std::array<T, sizeof...(k)> s{states[k][i]...};
       Rule::update(c, x, g, s[k]...);
       ((states[k][i] = s[k]), ...);

@@ -224,13 +224,13 @@ class AnyOptimizer : public torch::optim::Optimizer {
                      {},
                      static_cast<std::size_t>(weight.numel()),
                      decayed.coupled,
-                     decayed.keep,
+                     decayed.lost,
                      scalars};
         for (std::size_t k = 0; k < state.states.size(); ++k) job.states[k] = state.states[k].mutable_data_ptr();
         jobs_.push_back(job);
       } else {
         const detail::TensorValue start = weight.to(detail::state_type(weight));
-        detail::TensorValue x = decayed.keep * start;
+        detail::TensorValue x = start - decayed.lost * start;
         update(scalars, x, work.gradient.to(detail::state_type(weight)) + decayed.coupled * start, state.states);
         weight.copy_(x.tensor);
       }

@@ -25,11 +25,11 @@ struct Oracle {
   /// One step with the gradients of all weights.
   void step(std::span<const double> gradient) {
     ++t;
-    const auto [coupled, keep] = options.decayed();
+    const auto [coupled, lost] = options.decayed();
     const auto c = scalars(std::make_index_sequence<std::tuple_size_v<decltype(Rule::options())>>{});
     for (std::size_t i = 0; i < x.size(); ++i) {
       const double g = gradient[i] + coupled * x[i];
-      x[i] = keep * x[i];
+      x[i] = x[i] - lost * x[i];
       std::apply([&](auto&... state) { Rule::update(c, x[i], g, state[i]...); }, states);
     }
   }

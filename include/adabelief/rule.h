@@ -50,7 +50,7 @@ constexpr V sign(V a) { return a > 0 ? V(1) : a < 0 ? V(-1) : a; }
 /// b in [0, 1] to the power t for a whole number t >= 0, to within an ulp (a few below 1e-290, where the tails of the
 /// pairs underflow). libm's pow may differ in the last bit between two machines; this one is made of IEEE operations
 /// alone, so that a step gives the same bits everywhere.
-inline double pow(double b, double t) {
+[[gnu::always_inline]] inline double pow(double b, double t) {
   // Square and multiply on pairs hi + lo, since plain doubles would lose t / 2 ulps.
   struct Pair {
     double hi, lo;

@@ -3,6 +3,8 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -35,12 +37,14 @@ Isa first_choice() {
     for (std::size_t i = 0; i < isa_names.size(); ++i) {
       if (isa_names[i] == wanted && has(Isa(i))) return Isa(i);
     }
+    std::fprintf(stderr, "adabelief: ADABELIEF_ISA=%s is not one that this machine has of %s; %s it is\n", wanted,
+                 join(isa_names).c_str(), std::string(isa_names[std::size_t(widest)]).c_str());
   }
   return widest;
 }
 
-Isa& current() {
-  static Isa isa = first_choice();
+std::atomic<Isa>& current() {
+  static std::atomic<Isa> isa = first_choice();
   return isa;
 }
 

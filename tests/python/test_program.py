@@ -32,7 +32,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(os.environ.get("ADABELIEF_PROGRAM", ROOT / "build" / "adabelief")).resolve()
 EXPERIMENTS = sorted((ROOT / "trials" / "experiments").glob("*.toml"))
-RULES, WORKLOADS = ["adabelief", "adam", "amsgrad", "sgd"], ["cifar10_resnet20", "fashion_mnist_cnn"]
+RULES = [path.stem for path in (ROOT / "include" / "adabelief" / "rules").glob("*.h")]
+WORKLOADS = [path.stem for path in (ROOT / "trials" / "workloads").glob("*.h")]
 TRAIN = ["train", "fashion_mnist_cnn", "--batch", "16", "--threads", "1", "--rule"]
 
 # Line numbers are part of the tests. SGD is made to diverge.
@@ -271,7 +272,7 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("train fashon_mnist --rule adam", 1,
          "no workload named 'fashon_mnist'; did you mean fashion_mnist_cnn? There are: cifar10_resnet20, fashion_"),
         ("train fashion_mnist_cnn --rule adabelif", 1,
-         "no rule named 'adabelif'; did you mean adabelief? There are: adabelief, adam"),
+         "no rule named 'adabelif'; did you mean adabelief? There are: "),
         ("compare quik", 1, "no experiment named 'quik'; did you mean quick? There are: "),
         ("data fashion", 1, "no data set named 'fashion'; did you mean fashion_mnist? There are: cifar10, fashion_"),
         ("train fashion_mnist_cnn --rule adam --set beta=1", 1,

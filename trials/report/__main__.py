@@ -7,12 +7,14 @@ import argparse
 import csv
 import io
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+STOP = (signal.SIGINT, signal.SIGTERM)
 RESULTS = ("run", "workload", "rule", "seed", "epoch", "step", "seconds", "split", "metric", "value")
 
 
@@ -45,14 +47,33 @@ def as_csv(names: Iterable[str], rows: Iterable[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def write(path: Path, text: str) -> None:
-    """Written under another name and renamed, so that no reader sees half a file."""
-    part = path.with_name(f"{path.name}.part{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
+def remove_parts(out: Path) -> None:
+    for part in out.glob(f"*.part{os.getpid()}"):
         part.unlink(missing_ok=True)
+
+
+def stop_cleanly(out: Path) -> None:
+    """On a stop signal: nothing half written in `out`, exit status 130, and no traceback wherever Python is."""
+
+    def stop(*_: object) -> None:
+        remove_parts(out)
+        os._exit(130)  # an exception could be caught in a library that is being imported
+
+    for number in STOP:
+        signal.signal(number, stop)
+
+
+def write(out: Path, texts: dict[str, str]) -> None:
+    """All are written under other names, then renamed, so that no reader sees half a file nor half a report."""
+    try:
+        for name, text in texts.items():
+            (out / f"{name}.part{os.getpid()}").write_text(text, encoding="utf-8")
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+        for name in texts:
+            (out / f"{name}.part{os.getpid()}").replace(out / name)
+    finally:
+        remove_parts(out)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
 
 
 def report(folders: list[Path], out: Path, quiet: bool) -> None:
@@ -62,7 +83,9 @@ def report(folders: list[Path], out: Path, quiet: bool) -> None:
         from stats import summarize
         from table import Table, markdown, plain
     except ModuleNotFoundError as error:
-        raise ReportError(f"the Python package {error.name} is missing; pip install {error.name}") from None
+        raise ReportError(
+            f"the Python package {error.name} is missing; run make setup, or set ADABELIEF_PYTHON to a Python that has it"
+        ) from None
 
     for folder in folders:
         if not folder.is_dir():
@@ -77,17 +100,21 @@ def report(folders: list[Path], out: Path, quiet: bool) -> None:
     tables = [Table(section, summarize(section)) for section in sections]
     rows = [row for table in tables for row in table.csv()]
     header = f"> Warnings:\n{''.join(f'> - {w}{chr(10)}' for w in warnings)}\n" if warnings else ""
+    texts = {
+        "results.csv": as_csv(RESULTS, results(sections)),
+        "summary.csv": as_csv(rows[0], rows),
+        "report.md": header + "\n".join(map(markdown, tables)),
+        "index.html": page(tables, warnings),
+    }
     try:
         out.mkdir(parents=True, exist_ok=True)
-        write(out / "results.csv", as_csv(RESULTS, results(sections)))
-        write(out / "summary.csv", as_csv(rows[0], rows))
-        write(out / "report.md", header + "\n".join(map(markdown, tables)))
-        write(out / "index.html", page(tables, warnings))
+        write(out, texts)
     except OSError as error:
         raise ReportError(f"{error.filename or out} can't be written: {error.strerror}") from None
 
     if not quiet:
-        plain_text = "NO_COLOR" in os.environ or not sys.stdout.isatty()
+        dumb = os.environ.get("TERM", "dumb") == "dumb"
+        plain_text = dumb or os.environ.get("NO_COLOR") or not sys.stdout.isatty()
         for table in tables:
             bold = (
                 (lambda text, strong: text)
@@ -114,8 +141,10 @@ def main() -> int:
     parser.add_argument("--quiet", action="store_true", help="print the page's path alone")
     args = parser.parse_args()
     sys.stdout.reconfigure(errors="replace")
+    out = args.out or args.folders[0]
+    stop_cleanly(out)
     try:
-        report(args.folders, args.out or args.folders[0], args.quiet)
+        report(args.folders, out, args.quiet)
     except ReportError as error:
         print(f"adabelief report: {error}", file=sys.stderr)
         return 1

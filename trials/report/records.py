@@ -62,8 +62,9 @@ class Trial:
     def status(self) -> str:
         """finished, diverged or unfinished.
 
-        A trial that ended on a metric that is not finite has diverged. One whose last evaluation was lost is
-        unfinished: an earlier metric must not pass for the final one.
+        A trial that ended on a test loss or metric that is not finite has diverged: of logits that are NaN the accuracy
+        is finite, that of a guess. One whose last evaluation was lost is unfinished: an earlier metric must not pass
+        for the final one.
         """
         if self.end is None:
             return "unfinished"
@@ -71,7 +72,7 @@ class Trial:
             return "diverged"
         if not self.evaluations or self.evaluations[-1].step < self.end.get("step", 0):
             return "unfinished"
-        return "diverged" if self.final is None else "finished"
+        return "diverged" if None in (self.final, self.evaluations[-1].test_loss) else "finished"
 
     @property
     def ending(self) -> str:
@@ -79,7 +80,7 @@ class Trial:
         step = self.evaluations[-1].step if self.evaluations else 0
         if self.status == "unfinished":
             return f"its record has {'no' if self.end is None else 'an'} end, its last evaluation is at step {step}"
-        return self.end.get("reason") or f"no finite test metric at step {step}"
+        return self.end.get("reason") or f"no finite test {'metric' if self.final is None else 'loss'} at step {step}"
 
 
 @dataclass
@@ -141,9 +142,15 @@ PLAN = {
     "workload": str,
     **dict.fromkeys(("name?", "title?", "description?", "baseline?", "command?", "toml?"), str),
     "target?": {"value": float},
-    "paper?": [{"label": str, "value": float, "metric?": str, "source?": str}],
+    "paper?": [{"label": str, "value": float, "source?": str}],
     "trials?": [{"label": str, "seed": int}],
 }
+
+
+# Settings that are the same in all trials of a label; those of PAIRING must be so in all trials of a section, else equal
+# seeds of two rules don't see the same batches in the same order.
+PAIRING = ("data.sha256", "steps", "epochs", "batch", "precision")
+SETTINGS = ("rule", "options", "schedule", *PAIRING, "threads", "channels_last", "torch", "commit")
 
 
 def _check(value: Any, shape: Any, name: str) -> None:
@@ -241,6 +248,13 @@ def _keep_newest(trials: list[Trial], warnings: list[str]) -> list[Trial]:
     return list(kept.values())
 
 
+def _settings(trials: list[Trial], key: str) -> list[str]:
+    """The different values of a setting, as JSON; a dot leads into an object."""
+    outer, _, inner = key.partition(".")
+    values = (t.config.get(outer, {} if inner else None) for t in trials)
+    return sorted({json.dumps(value.get(inner) if inner else value, sort_keys=True) for value in values})
+
+
 def _compare_with_plan(section: Section) -> None:
     """Warns of what would make the comparison other than planned."""
     planned = {(t["label"], t["seed"]) for t in section.plan.get("trials", [])}
@@ -252,11 +266,14 @@ def _compare_with_plan(section: Section) -> None:
             section.warnings.append(f"did not finish, not in the numbers: {label} seed {seed} ({trial.ending})")
         if planned and (label, seed) not in planned:
             section.warnings.append(f"not in the plan, but in the numbers: {label} seed {seed}")
-    for label in section.labels:
-        for key in ("rule", "options", "schedule", "epochs", "batch", "precision"):
-            values = {json.dumps(t.config.get(key), sort_keys=True) for t in section.of(label)}
+    for key in SETTINGS:
+        found = {label: _settings(section.of(label), key) for label in section.labels}
+        for label, values in found.items():
             if len(values) > 1:
-                section.warnings.append(f"{label} stands for trials that differ in {key}: {'; '.join(sorted(values))}")
+                section.warnings.append(f"{label} stands for trials that differ in {key}: {'; '.join(values)}")
+        if key in PAIRING and any(values != found[section.labels[0]] for values in found.values()):
+            each = "; ".join(f"{label} {' and '.join(values)}" for label, values in found.items())
+            section.warnings.append(f"the rules differ in {key}, so equal seeds are no pairs: {each}")
 
 
 def read_folders(folders: list[Path]) -> tuple[list[Section], list[str]]:

@@ -110,13 +110,6 @@ class Table:
                 for part in ("mean", "low", "high")
             }
 
-        def paper_text(row: Summary) -> str:
-            entry = paper.get(row.label)
-            if entry is None:
-                return "–"
-            other = entry.get("metric", self.metric)
-            return f"{entry['value']:g}{'' if other == self.metric else f' {other}'}"
-
         return [
             Column("rule", lambda r: r.label, {"rule": lambda r: r.label}, lambda r: r is self.leader),
             Column(
@@ -182,11 +175,8 @@ class Table:
             ),
             Column(
                 "paper",
-                paper_text,
-                {
-                    f"paper_{key}": lambda r, key=key: paper.get(r.label, {}).get(key)
-                    for key in ("value", "metric", "source")
-                },
+                lambda r: f"{paper[r.label]['value']:g}" if r.label in paper else "–",
+                {f"paper_{key}": lambda r, key=key: paper.get(r.label, {}).get(key) for key in ("value", "source")},
                 shown=bool(paper),
             ),
         ]
