@@ -8,8 +8,10 @@ import html
 import json
 import math
 import os
+import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -80,7 +82,7 @@ def write_plan(folder: Path, labels: list[str], seeds: list[int], **changes: Any
         "name": "quick", "title": "A quick comparison", "description": "Blobs.", "workload": "blobs_mlp",
         "baseline": "Adam", "target": {"metric": "accuracy", "value": 88.0}, "command": "adabelief compare quick",
         "toml": 'workload = "blobs_mlp"\n# <three> seeds & "rules"\n', "trials": trials,
-        "paper": [{"label": "AdaBelief", "metric": "accuracy", "value": 91.4, "source": "Figure 4"}], **changes,
+        "paper": [{"label": "AdaBelief", "value": 91.4, "source": "Figure 4"}], **changes,
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "experiment.json").write_text(json.dumps(plan))
@@ -242,6 +244,29 @@ def test_the_terminal_gets_the_headline_the_table_and_the_path_within_100_column
     assert re.search(r"AdaBelief +92\.00 ± 2\.48 +92\.00 ± 2\.48 +3 +\+1\.17 ± 1\.90", result.stdout)
 
 
+@pytest.mark.parametrize(
+    ("term", "no_color", "bold"),
+    [("xterm", "", True), ("dumb", "", False), (None, "", False), ("xterm", "1", False)],
+)
+def test_a_terminal_gets_bold_text_unless_it_is_dumb(folder: Path, term: str | None, no_color: str, bold: bool) -> None:
+    env = {key: value for key, value in os.environ.items() if key != "TERM"} | {"NO_COLOR": no_color}
+    env |= {"TERM": term} if term else {}
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, str(REPORT), str(folder)], stdout=its, stderr=subprocess.DEVNULL, env=env
+    )
+    os.close(its)
+    text = b""
+    try:
+        while more := os.read(ours, 4096):
+            text += more
+    except OSError:  # so Linux tells that the other side is closed
+        pass
+    os.close(ours)
+    assert process.wait(timeout=60) == 0 and b"AdaBelief has the best" in text
+    assert (b"\33[" in text) == bold
+
+
 def test_long_labels_keep_the_columns_aligned(tmp_path: Path) -> None:
     label = "AdaBelief, eps 1e-16, decoupled decay 1e-2"
     write_record(tmp_path, label, 1, [10.0, 50.0])
@@ -294,6 +319,17 @@ def test_a_final_metric_that_is_not_finite_counts_as_diverged(tmp_path: Path) ->
     assert report(tmp_path).stdout.startswith("No trial has finished")
 
 
+def test_a_final_test_loss_that_is_not_finite_counts_as_diverged(tmp_path: Path) -> None:
+    path = write_record(tmp_path, "A", 1, [10.0, 80.0, 10.0])
+    *lines, evaluation, end = path.read_text().splitlines()
+    evaluation = json.dumps(json.loads(evaluation) | {"test_loss": None})
+    path.write_text("\n".join([*lines, evaluation, end]))
+    row = summaries(tmp_path)["A"]
+    assert (row.diverged, row.final) == (1, None)
+    assert report(tmp_path).stdout.startswith("No trial has finished")
+    assert "A seed 1: no finite test loss at step 200" in (tmp_path / "report.md").read_text()
+
+
 def test_folders_of_one_experiment_are_merged_and_of_a_trial_run_twice_the_newest_counts(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -316,9 +352,60 @@ def test_other_experiments_get_a_section_of_their_own(folder: Path, tmp_path: Pa
     assert {r["workload"] for r in read_csv(folder / "summary.csv")} == {"blobs_mlp", "toy_beale"}
 
 
-def test_trials_of_one_label_with_other_options_are_told(folder: Path) -> None:
-    write_record(folder, "Adam", 3, [10.0, 75.0, 85.0, 91.0], options={"lr": 0.5})
-    assert "Adam stands for trials that differ in options" in report(folder).stderr
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("options", {"lr": 0.5}), ("steps", 299), ("data", {"name": "blobs", "sha256": "11ee"}), ("threads", 2),
+        ("channels_last", True), ("torch", "2.12.0"), ("commit", "4567def"),
+    ],
+)  # fmt: skip
+def test_trials_of_one_label_with_other_settings_are_told(folder: Path, key: str, value: Any) -> None:
+    write_record(folder, "Adam", 3, [10.0, 75.0, 85.0, 91.0], **{key: value})
+    (section,), _ = read_folders([folder])
+    name = "data.sha256" if key == "data" else key
+    assert any(w.startswith(f"Adam stands for trials that differ in {name}: ") for w in section.warnings)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "seen"),
+    [
+        ("data", {"name": "blobs"}, 'data.sha256, so equal seeds are no pairs: A "00ff"; B null'),
+        ("steps", 299, "steps, so equal seeds are no pairs: A 300; B 299"),
+        ("epochs", 4, "epochs, so equal seeds are no pairs: A 3; B 4"),
+        ("batch", 64, "batch, so equal seeds are no pairs: A 128; B 64"),
+        ("precision", "bfloat16", 'precision, so equal seeds are no pairs: A "float32"; B "bfloat16"'),
+    ],
+)
+def test_rules_with_other_data_or_length_are_told(tmp_path: Path, key: str, value: Any, seen: str) -> None:
+    for seed in (1, 2):
+        write_record(tmp_path, "A", seed, [10.0, 20.0])
+        write_record(tmp_path, "B", seed, [10.0, 20.0], **{key: value})
+    (section,), _ = read_folders([tmp_path])
+    assert section.warnings == [f"the rules differ in {seen}"]
+
+
+def test_rules_with_the_same_settings_but_their_own_options_get_no_warning(tmp_path: Path) -> None:
+    write_record(tmp_path, "Adam", 1, [10.0, 20.0])
+    write_record(tmp_path, "SGD", 1, [10.0, 20.0], threads=2)
+    (section,), _ = read_folders([tmp_path])
+    assert section.warnings == []
+
+
+def test_the_paper_column_shows_the_value_of_its_label(folder: Path) -> None:
+    assert report(folder).returncode == 0
+    lines = [line.split(" | ") for line in (folder / "report.md").read_text().splitlines() if line.startswith("| ")]
+    shown = {line[0].strip("|* "): line[-1].removesuffix(" |") for line in lines}
+    assert (shown["rule"], shown["AdaBelief"], shown["Adam"]) == ("paper", "91.4", "–")
+    assert "Paper, AdaBelief: Figure 4." in (folder / "report.md").read_text()
+
+
+def test_a_rule_without_an_effective_eps_has_a_dash_there(tmp_path: Path) -> None:
+    for label, changes in (("A", {"effective_eps": 1e-16}), ("B", {"effective_eps": None}), ("C", {})):
+        write_record(tmp_path, label, 1, [10.0, 20.0], options={"eps": 1e-8}, **changes)
+    (section,), _ = read_folders([tmp_path])
+    _, names, values = Table(section, summarize(section)).configurations
+    at = names.index("effective eps")
+    assert [values[label][at] for label in "ABC"] == ["1e-16", "–", "–"]
 
 
 def test_a_folder_without_a_plan_is_read_by_its_records(folder: Path) -> None:
@@ -359,6 +446,53 @@ def test_a_place_that_cannot_be_written_is_told(folder: Path, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     result = report(folder, "--out", tmp_path / "file")
     assert result.returncode == 1 and result.stderr.splitlines()[-1].startswith("adabelief report: ")
+
+
+def test_a_missing_library_is_named_with_what_to_do(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "jinja2.py").write_text("raise ModuleNotFoundError(name='jinja2')")
+    result = report(folder, PYTHONPATH=str(tmp_path))
+    assert (result.returncode, result.stderr) == (1, (
+        "adabelief report: the Python package jinja2 is missing; "
+        "run make setup, or set ADABELIEF_PYTHON to a Python that has it\n"
+    ))  # fmt: skip
+
+
+# Halts the report within write(), at the file of that name: what is before is written under its other name.
+HALT = """
+import pathlib, time
+real = pathlib.Path.write_text
+def write_text(path, text, **options):
+    real(path, text[:10] if path.name.startswith("index") else text, **options)
+    if path.name.startswith("index"):
+        print("halted", flush=True)
+        time.sleep(60)
+pathlib.Path.write_text = write_text
+"""
+
+
+@pytest.mark.parametrize("number_", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("place", ["writing", "importing"])
+def test_a_stop_signal_leaves_the_old_report_and_no_traceback(
+    folder: Path, tmp_path: Path, place: str, number_: signal.Signals
+) -> None:
+    assert report(folder).returncode == 0
+    write_record(folder, "Adam", 1, [10.0, 20.0, 30.0, 40.0])
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    # What an import swallows, as some do, must not keep the report from stopping.
+    module = "sitecustomize" if place == "writing" else "jinja2"
+    halt = "try:\n print('halted', flush=True)\n import time; time.sleep(60)\nexcept BaseException: pass"
+    (tmp_path / f"{module}.py").write_text(HALT if place == "writing" else halt)
+    process = subprocess.Popen(
+        [sys.executable, str(REPORT), str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert process.stdout.readline() == "halted\n"
+    if place == "writing":
+        assert len(list(folder.glob("*.part*"))) == 4
+    process.send_signal(number_)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in error
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
 def test_text_of_records_and_plan_is_escaped(folder: Path) -> None:

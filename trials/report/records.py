@@ -147,8 +147,8 @@ PLAN = {
 }
 
 
-# Settings that are the same in all trials of a label; those of PAIRING must be so in all trials of a section, else equal
-# seeds of two rules don't see the same batches in the same order.
+# Settings that are the same in all trials of a label; those of PAIRING must be so in all trials of a section, else
+# trials of two rules with the same seed differ in more than the rule.
 PAIRING = ("data.sha256", "steps", "epochs", "batch", "precision")
 SETTINGS = ("rule", "options", "schedule", *PAIRING, "threads", "channels_last", "torch", "commit")
 
