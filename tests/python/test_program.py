@@ -294,7 +294,7 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("train fashion_mnist_cnn --rule adam --batch 60001", 1, "batch must lie in [1, 60000], got 60001"),
         ("train fashion_mnist_cnn --rule adam --label β", 1, "label 'β': a letter or digit of a-z, 0-9 must be in it"),
         ("train fashion_mnist_cnn --rule adam --label a\nb", 1, "label: a control character is in it"),
-        ("train fashion_mnist_cnn --rule adam --label " + 201 * "x", 1, "label 'xxx"),
+        ("train fashion_mnist_cnn --rule adam --label " + 201 * "y", 1, "label 'yyy"),
         ("train fashion_mnist_cnn --rule adam surplus", 2, "The following argument was not expected: surplus"),
         ("train fashion_mnist_cnn", 2, "--rule is required"),
         ("train fashion_mnist_cnn --rule adam --data nowhere", 1,
