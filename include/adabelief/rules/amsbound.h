@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "adabelief/rule.h"
+#include "adabelief/rules/adabound.h"
 
 namespace adabelief {
 
@@ -29,14 +29,11 @@ struct AMSBound final {
   }
 
   template <class S>
-  struct Scalars {
-    S beta1, one_beta1, beta2, one_beta2, eps, step, lower, upper;
-  };
+  using Scalars = AdaBound::Scalars<S>;
 
   template <class S>
   static Scalars<S> scalars(S lr, S beta1, S beta2, S eps, S final_lr, S gamma, S base_lr, S t) {
-    const S last = final_lr * lr / base_lr, pace = gamma * t, step = lr * sqrt(1 - pow(beta2, t)) / (1 - pow(beta1, t));
-    return {beta1, 1 - beta1, beta2, 1 - beta2, eps, step, last * (pace / (pace + 1)), last * ((pace + 1) / pace)};
+    return AdaBound::scalars(lr, beta1, beta2, eps, final_lr, gamma, base_lr, t);
   }
 
   template <class S, class V>

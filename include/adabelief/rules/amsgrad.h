@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "adabelief/rule.h"
+#include "adabelief/rules/adam.h"
 
 namespace adabelief {
 
@@ -26,13 +26,11 @@ struct AMSGrad final {
   }
 
   template <class S>
-  struct Scalars {
-    S beta1, one_beta1, beta2, one_beta2, eps, step, root;
-  };
+  using Scalars = Adam::Scalars<S>;
 
   template <class S>
   static Scalars<S> scalars(S lr, S beta1, S beta2, S eps, S t) {
-    return {beta1, 1 - beta1, beta2, 1 - beta2, eps, lr / (1 - pow(beta1, t)), 1 / sqrt(1 - pow(beta2, t))};
+    return Adam::scalars(lr, beta1, beta2, eps, t);
   }
 
   template <class S, class V>
