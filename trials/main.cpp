@@ -207,7 +207,7 @@ int program(int argc, char** argv) {
                    "An option of the rule, as lr=1e-3, weight_decay=5e-4, decay=decoupled; again for more")
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  train_command->add_option("--schedule", t.trial.schedule.kind, "Learning rate over time: constant, steps or cosine")
+  train_command->add_option("--schedule", t.trial.schedule.kind, "Learning rate over time: " + join(Schedule::kinds))
       ->capture_default_str();
   train_command->add_option("--warmup", t.trial.schedule.warmup, "Epochs of linear rise of the learning rate from 0")
       ->capture_default_str();
@@ -216,6 +216,10 @@ int program(int argc, char** argv) {
       ->type_name("EPOCH")
       ->allow_extra_args(false);
   train_command->add_option("--factor", t.trial.schedule.factor, "By what --schedule steps multiplies it")
+      ->capture_default_str();
+  train_command
+      ->add_option("--beta1-decay", t.trial.schedule.beta1_decay,
+                   "In (0, 1]: step t has beta1 times its power t, where the rule has a beta1")
       ->capture_default_str();
   train_command->add_option("--seed", t.trial.seed, "Of weights, order of data and augmentation")
       ->capture_default_str();

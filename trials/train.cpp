@@ -162,8 +162,9 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                                     .channels_last = trial.channels_last});
   const auto parameters = workload->parameters();
   const auto optimizer = libtorch::make(parameters, options);
-  std::int64_t weights = 0;
-  for (const auto& p : parameters) weights += p.numel();
+  std::int64_t weights = 0, bytes = 0;
+  for (const auto& p : parameters)
+    weights += p.numel(), bytes += p.numel() * (p.scalar_type() == torch::kDouble ? 8 : 4);
   const std::int64_t per_epoch = workload->steps_per_epoch(), steps = per_epoch * workload->epochs(),
                      last = trial.max_steps > 0 ? std::min(steps, trial.max_steps) : steps;
   const Metric metric = workload->metric();
@@ -191,8 +192,8 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
         {{"name", metric.name}, {"unit", metric.unit}, {"better", metric.higher_is_better ? "higher" : "lower"}}},
        {"parameters", weights},
        // As the adapter keeps them, once every weight has had a gradient.
-       {"state_bytes", weights * std::int64_t(sizeof(float) * find_rule(trial.rule).states.size())},
-       {"precision", trial.precision},
+       {"state_bytes", bytes * std::int64_t(find_rule(trial.rule).states.size())},
+       {"precision", bytes > 4 * weights ? "float64" : trial.precision},
        {"channels_last", trial.channels_last},
        {"threads", trial.threads},
        {"command", trial.arguments()},
@@ -209,7 +210,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   std::optional<double> last_metric;
   const auto evaluate = [&] {
     const Workload::Evaluation test = workload->evaluate();
-    last_metric = test.metric;
+    last_metric = std::isfinite(test.metric) ? std::optional(test.metric) : std::nullopt;
     record.line({{"type", "evaluation"},
                  {"step", t},
                  {"epoch", static_cast<double>(t) / static_cast<double>(per_epoch)},
@@ -236,14 +237,16 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   };
 
   evaluate();
-  // Two evaluations an epoch show the fast start of short trials.
-  const std::int64_t an_epoch = workload->epochs() <= 20 ? 2 : 1;
-  const double lr = options.get("lr");
+  const std::int64_t an_epoch = workload->evaluations_per_epoch();
+  const double lr = options.get("lr"), decay = trial.schedule.beta1_decay;
+  const bool decays = decay < 1 && std::any_of(options.list().begin(), options.list().end(),
+                                               [](const OptionInfo& option) { return option.name == "beta1"; });
   while (t < last) {
     if (stop && stop()) return {record.part(), "stopped", "asked to stop"};
     ++t;
     const Clock step;
-    for (auto& group : optimizer->param_groups()) group.options().set_lr(lr * trial.schedule(t, steps, per_epoch));
+    optimizer->options().set_lr(lr * trial.schedule(t, steps, per_epoch));
+    if (decays) optimizer->options().set("beta1", options.get("beta1") * std::pow(decay, static_cast<double>(t)));
     optimizer->zero_grad();
     const double loss = workload->backward(t);
     if (!std::isfinite(loss)) {
@@ -253,6 +256,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     const Clock update;
     optimizer->step();
     optimizer_seconds += update.seconds();
+    workload->after(*optimizer);
     seconds += step.seconds();
     loss_sum += loss, ++loss_count;
     recent = std::isnan(recent) ? loss : 0.95 * recent + 0.05 * loss;

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "adabelief/libtorch.h"
+
 namespace adabelief::trials {
 
 /// What a workload is made from. Torch's generator is seeded with `seed` before.
@@ -34,15 +36,20 @@ class Workload {
   virtual std::int64_t epochs() const = 0;
   virtual std::int64_t batch() const = 0;
   virtual std::int64_t steps_per_epoch() const = 0;
+  /// How often an epoch is evaluated: twice in short trials, which shows their fast start.
+  virtual std::int64_t evaluations_per_epoch() const { return epochs() <= 20 ? 2 : 1; }
 
   /// Leaves in the parameters the gradients of step t = 1, 2, ..., which depend on the seed, t and the weights alone.
   /// Returns the loss.
   virtual double backward(std::int64_t t) = 0;
 
+  /// Called after each step of the optimizer: to project the weights onto a feasible set, to look at its states.
+  virtual void after(const libtorch::AnyOptimizer&) {}
+
   struct Evaluation {
     double loss, metric;
   };
-  /// On all of the test data.
+  /// On all of the test data. NaN stands for a metric that is not defined yet.
   virtual Evaluation evaluate() = 0;
 
   virtual Metric metric() const = 0;

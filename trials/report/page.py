@@ -120,7 +120,8 @@ def curves(section: Section, metric_title: str) -> Json:
             first |= {"showlegend": True, "name": f"{label} ({lost} diverged)" if lost else label}
     axis = {"zeroline": False}
     over = {"range": [0, 1], "fixedrange": True, "visible": False}
-    scales = [_scale(section, "test_metric", section.better == "lower"), _scale(section, "train_loss", True)]
+    may_be_log = section.better == "lower" or section.metric.get("unit") != "%"  # no accuracy
+    scales = [_scale(section, "test_metric", may_be_log), _scale(section, "train_loss", True)]
     layout = {
         "height": 760,
         "hovermode": "x unified",

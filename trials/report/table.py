@@ -28,8 +28,12 @@ def number(value: float | None, like: float | None = None, signed: bool = False)
 
 
 def plus_minus(value: Estimate | None, like: float, signed: bool = False) -> str:
+    """With the decimals of `like`; a value of another order has its own, unless it is a small difference (`signed`)."""
     if value is None:
         return "–"
+    size = abs(value.mean)
+    if size > 10 * abs(like) or (not signed and 0 < size < abs(like) / 10):
+        like = size
     half = "" if value.half is None else f" ± {number(value.half, like)}"
     return number(value.mean, like, signed) + half
 
