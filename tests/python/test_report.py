@@ -22,7 +22,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "trials" / "report"))
 
 import records
-from page import curves
+from page import curves, dots
 from records import read_folders
 from stats import Estimate, curve, estimate, paired_difference, summarize
 from table import Table, number, plain, plus_minus
@@ -233,9 +233,11 @@ def test_a_value_has_the_leaders_decimals_unless_it_is_of_another_order() -> Non
 def test_a_metric_that_spans_orders_is_drawn_on_a_logarithmic_axis_unless_it_is_an_accuracy(
     tmp_path: Path, unit: str, better: str, kind: str | None
 ) -> None:
-    write_record(tmp_path, "Adam", 1, [1.0, 10.0, 90.0], metric={"name": "m", "unit": unit, "better": better})
+    for label, final in (("Adam", 90.0), ("SGD", 1.5)):
+        write_record(tmp_path, label, 1, [1.0, 10.0, final], metric={"name": "m", "unit": unit, "better": better})
     (section,), _ = read_folders([tmp_path])
     assert curves(section, "m")["layout"]["yaxis"].get("type") == kind
+    assert dots(Table(section, summarize(section)), "m")["layout"]["xaxis"]["type"] == (kind or "linear")
 
 
 def test_results_csv_has_a_row_a_number(folder: Path) -> None:
