@@ -32,7 +32,7 @@ class Problem : public Workload {
   std::int64_t epochs() const final { return epochs_; }
   std::int64_t batch() const final { return 1; }
   std::int64_t steps_per_epoch() const final { return steps_; }
-  std::int64_t evaluations_per_epoch() const final { return 50; }
+  bool evaluates_after(std::int64_t t) final { return t % (steps_ / 50) == 0; }
   std::string data_name() const final { return ""; }
   std::string data_sha256() const final { return ""; }
 

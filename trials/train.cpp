@@ -162,9 +162,9 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                                     .channels_last = trial.channels_last});
   const auto parameters = workload->parameters();
   const auto optimizer = libtorch::make(parameters, options);
-  std::int64_t weights = 0, bytes = 0;
-  for (const auto& p : parameters)
-    weights += p.numel(), bytes += p.numel() * (p.scalar_type() == torch::kDouble ? 8 : 4);
+  const bool in_double = parameters.front().scalar_type() == torch::kDouble;
+  std::int64_t weights = 0;
+  for (const auto& p : parameters) weights += p.numel();
   const std::int64_t per_epoch = workload->steps_per_epoch(), steps = per_epoch * workload->epochs(),
                      last = trial.max_steps > 0 ? std::min(steps, trial.max_steps) : steps;
   const Metric metric = workload->metric();
@@ -192,8 +192,9 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
         {{"name", metric.name}, {"unit", metric.unit}, {"better", metric.higher_is_better ? "higher" : "lower"}}},
        {"parameters", weights},
        // As the adapter keeps them, once every weight has had a gradient.
-       {"state_bytes", bytes * std::int64_t(find_rule(trial.rule).states.size())},
-       {"precision", bytes > 4 * weights ? "float64" : trial.precision},
+       {"state_bytes",
+        weights * std::int64_t((in_double ? sizeof(double) : sizeof(float)) * find_rule(trial.rule).states.size())},
+       {"precision", in_double ? "float64" : trial.precision},
        {"channels_last", trial.channels_last},
        {"threads", trial.threads},
        {"command", trial.arguments()},
@@ -237,7 +238,6 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   };
 
   evaluate();
-  const std::int64_t an_epoch = workload->evaluations_per_epoch();
   const double lr = options.get("lr"), decay = trial.schedule.beta1_decay;
   const bool decays = decay < 1 && std::any_of(options.list().begin(), options.list().end(),
                                                [](const OptionInfo& option) { return option.name == "beta1"; });
@@ -261,7 +261,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     loss_sum += loss, ++loss_count;
     recent = std::isnan(recent) ? loss : 0.95 * recent + 0.05 * loss;
     if (report && t < last) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
-    if (t * an_epoch / per_epoch != (t - 1) * an_epoch / per_epoch || t == last) {
+    if (workload->evaluates_after(t) || t == last) {
       const double loss = evaluate();
       if (!std::isfinite(loss)) return diverged("test", loss);
     }

@@ -36,8 +36,6 @@ class Workload {
   virtual std::int64_t epochs() const = 0;
   virtual std::int64_t batch() const = 0;
   virtual std::int64_t steps_per_epoch() const = 0;
-  /// How often an epoch is evaluated: twice in short trials, which shows their fast start.
-  virtual std::int64_t evaluations_per_epoch() const { return epochs() <= 20 ? 2 : 1; }
 
   /// Leaves in the parameters the gradients of step t = 1, 2, ..., which depend on the seed, t and the weights alone.
   /// Returns the loss.
@@ -51,6 +49,13 @@ class Workload {
   };
   /// On all of the test data. NaN stands for a metric that is not defined yet.
   virtual Evaluation evaluate() = 0;
+
+  /// Whether to evaluate after step t; after the last one it always is. Two evaluations an epoch show the fast start of
+  /// short trials.
+  virtual bool evaluates_after(std::int64_t t) {
+    const std::int64_t an_epoch = epochs() <= 20 ? 2 : 1, n = steps_per_epoch();
+    return t * an_epoch / n != (t - 1) * an_epoch / n;
+  }
 
   virtual Metric metric() const = 0;
   virtual std::string data_name() const = 0;
