@@ -265,7 +265,9 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     if (workload->evaluates_after(t) || t == last) {
       const double loss = evaluate();
       if (!std::isfinite(loss)) return diverged("test", loss);
-      if (metric.goal && (metric.higher_is_better ? last_metric >= metric.goal : last_metric <= metric.goal)) break;
+      const bool there = metric.goal && last_metric &&
+                         (metric.higher_is_better ? *last_metric >= *metric.goal : *last_metric <= *metric.goal);
+      if (there) break;
     }
   }
   if (report) report({t, t, seconds, recent, last_metric, metric.name, metric.unit});
