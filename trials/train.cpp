@@ -162,6 +162,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                                     .channels_last = trial.channels_last});
   const auto parameters = workload->parameters();
   const auto optimizer = libtorch::make(parameters, options);
+  const bool in_double = parameters.front().scalar_type() == torch::kDouble;
   std::int64_t weights = 0;
   for (const auto& p : parameters) weights += p.numel();
   const std::int64_t per_epoch = workload->steps_per_epoch(), steps = per_epoch * workload->epochs(),
@@ -171,7 +172,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   const std::filesystem::path path = folder / "records" / (trial.run() + ".jsonl");
   if (std::filesystem::exists(path)) throw Error(path.string() + " is there already; give another --label or --out");
   Record record(path);
-  record.line(
+  Json config(
       {{"type", "config"},
        {"record", 1},
        {"run", trial.run()},
@@ -191,8 +192,9 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
         {{"name", metric.name}, {"unit", metric.unit}, {"better", metric.higher_is_better ? "higher" : "lower"}}},
        {"parameters", weights},
        // As the adapter keeps them, once every weight has had a gradient.
-       {"state_bytes", weights * std::int64_t(sizeof(float) * find_rule(trial.rule).states.size())},
-       {"precision", trial.precision},
+       {"state_bytes",
+        weights * std::int64_t((in_double ? sizeof(double) : sizeof(float)) * find_rule(trial.rule).states.size())},
+       {"precision", in_double ? "float64" : trial.precision},
        {"channels_last", trial.channels_last},
        {"threads", trial.threads},
        {"command", trial.arguments()},
@@ -203,6 +205,9 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
        {"machine", machine()},
        {"data", {{"name", workload->data_name()}, {"sha256", workload->data_sha256()}}},
        {"started", now()}});
+  if (metric.goal) config["metric"]["goal"] = *metric.goal;
+  if (const Json surface = workload->surface(); !surface.is_null()) config["surface"] = surface;
+  record.line(config);
 
   double seconds = 0, optimizer_seconds = 0, loss_sum = 0, recent = NAN;
   std::int64_t loss_count = 0, t = 0;
@@ -210,15 +215,17 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   const auto evaluate = [&] {
     const Workload::Evaluation test = workload->evaluate();
     last_metric = test.metric;
-    record.line({{"type", "evaluation"},
-                 {"step", t},
-                 {"epoch", static_cast<double>(t) / static_cast<double>(per_epoch)},
-                 {"seconds", seconds},
-                 {"optimizer_seconds", optimizer_seconds},
-                 {"lr", options.get("lr") * trial.schedule(std::max<std::int64_t>(t, 1), steps, per_epoch)},
-                 {"train_loss", loss_count > 0 ? number(loss_sum / static_cast<double>(loss_count)) : Json()},
-                 {"test_loss", number(test.loss)},
-                 {"test_metric", number(test.metric)}});
+    Json line({{"type", "evaluation"},
+               {"step", t},
+               {"epoch", static_cast<double>(t) / static_cast<double>(per_epoch)},
+               {"seconds", seconds},
+               {"optimizer_seconds", optimizer_seconds},
+               {"lr", options.get("lr") * trial.schedule(std::max<std::int64_t>(t, 1), steps, per_epoch)},
+               {"train_loss", loss_count > 0 ? number(loss_sum / static_cast<double>(loss_count)) : Json()},
+               {"test_loss", number(test.loss)},
+               {"test_metric", number(test.metric)}});
+    for (const double weight : test.point) line["point"].push_back(number(weight));
+    record.line(line);
     loss_sum = 0, loss_count = 0;
     return test.loss;
   };
@@ -236,8 +243,6 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   };
 
   evaluate();
-  // Two evaluations an epoch show the fast start of short trials.
-  const std::int64_t an_epoch = workload->epochs() <= 20 ? 2 : 1;
   const double lr = options.get("lr");
   while (t < last) {
     if (stop && stop()) return {record.part(), "stopped", "asked to stop"};
@@ -257,12 +262,15 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     loss_sum += loss, ++loss_count;
     recent = std::isnan(recent) ? loss : 0.95 * recent + 0.05 * loss;
     if (report && t < last) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
-    if (t * an_epoch / per_epoch != (t - 1) * an_epoch / per_epoch || t == last) {
+    if (workload->evaluates_after(t) || t == last) {
       const double loss = evaluate();
       if (!std::isfinite(loss)) return diverged("test", loss);
+      const bool there = metric.goal && last_metric &&
+                         (metric.higher_is_better ? *last_metric >= *metric.goal : *last_metric <= *metric.goal);
+      if (there) break;
     }
-    if (t == last && report) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
   }
+  if (report) report({t, t, seconds, recent, last_metric, metric.name, metric.unit});
   return end("finished", "");
 }
 

@@ -6,8 +6,11 @@
 #include <torch/torch.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "trial.h"
 
 namespace adabelief::trials {
 
@@ -22,6 +25,7 @@ struct Setup {
 struct Metric {
   std::string name, unit;
   bool higher_is_better;
+  std::optional<double> goal = {};  ///< the value at which a trial ends, so that rules compare by their steps to it
 };
 
 class Workload {
@@ -41,13 +45,25 @@ class Workload {
 
   struct Evaluation {
     double loss, metric;
+    std::vector<double> point = {};  ///< the weights, where the report draws their path
   };
   /// On all of the test data.
   virtual Evaluation evaluate() = 0;
 
+  /// Whether to evaluate after step t; after the last one it always is. Two evaluations an epoch show the fast start of
+  /// short trials.
+  virtual bool evaluates_after(std::int64_t t) {
+    const std::int64_t an_epoch = epochs() <= 20 ? 2 : 1, n = steps_per_epoch();
+    return t * an_epoch / n != (t - 1) * an_epoch / n;
+  }
+
   virtual Metric metric() const = 0;
   virtual std::string data_name() const = 0;
   virtual std::string data_sha256() const = 0;
+
+  /// A function of two weights as the report draws it, {"formula": text, "start": [x, y], "optimum": [x, y],
+  /// "x": [...], "y": [...], "z": [[f(x, y) for each x] for each y]}, or null.
+  virtual Json surface() const { return nullptr; }
 };
 
 }  // namespace adabelief::trials
