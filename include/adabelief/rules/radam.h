@@ -12,7 +12,6 @@ namespace adabelief {
 /// the step is adaptive where rho > 5 (the paper: > 4; from step 6 on, not 5, at beta2 = 0.999), and eps is added to
 /// the root of v before its bias correction, as in the authors' code. Until then, and always where beta2 <= 2/3, it is
 /// lr times the mean of the gradient: SGD with momentum, whatever the gradient's size.
-/// An effective eps, which is measured at the first step, is therefore 1.
 struct RAdam final {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
 
