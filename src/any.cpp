@@ -65,7 +65,29 @@ Options::Options(const RuleInfo& rule, const Settings& settings)
   if (rule.common.weight_decay) list_[find("weight_decay")].value = *rule.common.weight_decay;
   if (rule.common.decay) list_[find("decay")].value = static_cast<double>(*rule.common.decay);
   for (const OptionInfo& option : list_) values_.push_back(option.value);
-  for (const auto& [name, value] : settings) set(name, value);
+  for (const auto& [name, value] : settings) {
+    if (name == "preset") set(name, value);
+  }
+  for (const auto& [name, value] : settings) {
+    if (name != "preset") set(name, value);
+  }
+}
+
+void Options::use_preset(const Value& value) {
+  std::vector<std::string_view> names;
+  for (const PresetInfo& one : rule_->presets) names.push_back(one.name);
+  const std::string* name = std::get_if<std::string>(&value);
+  const auto found = std::find(names.begin(), names.end(), name ? *name : "");
+  if (found == names.end()) {
+    const std::string wanted = name ? *name : adabelief::text(std::get<double>(value));
+    throw std::invalid_argument(std::string(rule_->name) + ": " +
+                                (names.empty() ? "has no presets, got " + wanted : unknown("preset", wanted, names)));
+  }
+  *this = Options(*rule_);
+  const PresetInfo& preset = rule_->presets[std::size_t(found - names.begin())];
+  std::copy(preset.values.begin(), preset.values.end(), values_.begin());
+  if (preset.common.weight_decay) set("weight_decay", *preset.common.weight_decay);
+  if (preset.common.decay) set("decay", static_cast<double>(*preset.common.decay));
 }
 
 std::size_t Options::find(std::string_view name) const {
@@ -78,6 +100,7 @@ std::size_t Options::find(std::string_view name) const {
 double Options::get(std::string_view name) const { return values_[find(name)]; }
 
 void Options::set(std::string_view name, const Value& value) {
+  if (name == "preset") return use_preset(value);
   const std::size_t i = find(name);
   const OptionInfo& option = list_[i];
   const auto number = parse(option, value);
@@ -109,26 +132,6 @@ Options::Decayed Options::decayed() const {
     case Decay::fixed: break;
   }
   return {0, w};
-}
-
-double Options::effective_eps() const {
-  // Measured by the kernel, so that no rule must say it: far from the start, until the states have settled.
-  std::vector<double> values = values_;
-  values[find("lr")] = 1;
-  double x = 0;
-  const double g = 1e-150;  // its square, which some rules divide by, is above 0
-  std::array<double, cpu::max_states> states{};
-  cpu::Job job{rule_->kernel(Type::float64), &x, &g, {}, 1, 0, 0, rule_->scalars(values.data(), 1e6)};
-  for (std::size_t k = 0; k < states.size(); ++k) job.states[k] = &states[k];
-  double floor = 0, before = 0;
-  for (int n = 1; n <= 1'000'000; ++n) {
-    x = 0;
-    job.kernel(job, 0, 1);
-    if (n % 1000 != 0) continue;
-    before = std::exchange(floor, g / -x);
-    if (std::abs(floor - before) <= 1e-13 * std::abs(floor)) break;
-  }
-  return floor;
 }
 
 constexpr std::size_t line = 64;  // bytes: a cache line, and the widest lanes
@@ -183,6 +186,7 @@ void AnyOptimizer::add(Weights weights, std::size_t group) {
   }
   Tensor tensor{weights, group, 0, allocate(stride(weights) * rule_->states.size())};
   jobs_.reserve(tensors_.size() + 1);
+  if (!rule_->norms.empty()) squares_.resize(squares_.size() + cpu::squares_of(weights.size));
   tensors_.push_back(std::move(tensor));
 }
 
@@ -207,6 +211,7 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
   std::array<double, cpu::max_scalars> scalars{};
   Options::Decayed decayed{};
   const Tensor* same = nullptr;  // the tensor for which these were computed: most tensors share group and step
+  double* squares = squares_.data();
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     if (gradients[i].size == Gradient::none) continue;
     Tensor& tensor = tensors_[i];
@@ -217,17 +222,13 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
       decayed = options.decayed();
       same = &tensor;
     }
-    cpu::Job& job = jobs_.emplace_back(cpu::Job{rule_->kernel(tensor.weights.type),
-                                                tensor.weights.data,
-                                                gradients[i].data,
-                                                {},
-                                                tensor.weights.size,
-                                                decayed.coupled,
-                                                decayed.lost,
-                                                scalars});
+    cpu::Job& job = jobs_.emplace_back(rule_->job(tensor.weights.type));
+    job.weights = tensor.weights.data, job.gradient = gradients[i].data, job.n = tensor.weights.size;
+    job.coupled = decayed.coupled, job.lost = decayed.lost, job.scalars = scalars;
     for (std::size_t k = 0; k < rule_->states.size(); ++k) {
       job.states[k] = tensor.states.get() + k * stride(tensor.weights);
     }
+    if (job.measure) job.squares = squares, squares += cpu::squares_of(job.n);
   }
   cpu::run(jobs_, *executor_);
 }

@@ -94,7 +94,7 @@ TEST(Options, TheLastOfTwoSettingsOfANameHolds) {
 
 TEST(Options, TellTheSmallestDenominator) {  // the table of docs/numerics.md
   const auto expect = [](const char* rule, const Settings& settings, double floor) {
-    EXPECT_NEAR(Options(find_rule(rule), settings).effective_eps() / floor, 1, 1e-9) << rule;
+    EXPECT_NEAR(effective_eps(Options(find_rule(rule), settings)) / floor, 1, 1e-9) << rule;
   };
   expect("adabelief", {}, std::sqrt(1e-8 / (1 - 0.999)) + 1e-8);
   expect("adabelief", {{"eps", 1e-16}, {"lr", 0}}, std::sqrt(1e-16 / (1 - 0.999)) + 1e-16);
@@ -102,7 +102,7 @@ TEST(Options, TellTheSmallestDenominator) {  // the table of docs/numerics.md
   expect("adam", {{"eps", 1e-3}}, 1e-3);
   expect("yogi", {{"initial_accumulator", 1e-6}}, 1e-3);
   expect("sgd", {{"lr", 3}}, 0.1);
-  EXPECT_LT(Options(find_rule("adam"), {{"eps", 0}}).effective_eps(), 1e-100);
+  EXPECT_LT(effective_eps(Options(find_rule("adam"), {{"eps", 0}})), 1e-100);
 }
 
 // Weight decay and groups are held against numbers that are exact in binary. This is SGD with lr 1/2 and momentum 1/2,
@@ -339,6 +339,79 @@ TEST(Cpu, TakesEachElementOnceWhateverTheTensorsAndThreads) {
       }
     }
   }
+}
+
+Options of(const char* rule, const Settings& settings = {}) { return Options(find_rule(rule), settings); }
+
+TEST(Advice, KnowsTheLargestStableCurvature) {
+  // For momentum over a constant denominator f: 2 (1 + beta1) / (1 - beta1) f / lr.
+  for (const double eps : {1e-8, 1e-12, 1e-16}) {
+    const double floor = std::sqrt(eps / (1 - 0.999)) + eps;
+    EXPECT_NEAR(stable_curvature(of("adabelief", {{"eps", eps}})) / (38 * floor / 1e-3), 1, 1e-5) << eps;
+    EXPECT_NEAR(stable_curvature(of("amsbelief", {{"eps", eps}})) / (38 * floor / 1e-3), 1, 1e-5) << eps;
+  }
+  EXPECT_NEAR(stable_curvature(of("adam")) / (38 * 1e-8 / 1e-3), 1, 1e-5);
+  EXPECT_NEAR(stable_curvature(of("adam", {{"beta1", 0.5}, {"lr", 0.01}})) / (6 * 1e-8 / 0.01), 1, 1e-5);
+  EXPECT_NEAR(stable_curvature(of("sgd")) / (2 * 1.9 / 0.1), 1, 1e-5);
+  EXPECT_EQ(stable_curvature(of("lion")), 0);
+  EXPECT_EQ(stable_curvature(of("adam", {{"eps", 0}})), 0);
+  EXPECT_EQ(stable_curvature(of("fromage")), std::numeric_limits<double>::infinity());
+}
+
+TEST(Advice, KnowsTheFirstAndTheSteadyStep) {
+  EXPECT_NEAR(first_step(of("adabelief", {{"eps", 1e-16}})), 1e-3 / 0.9, 1e-12);
+  EXPECT_NEAR(first_step(of("adam")), 1e-3, 1e-10);
+  EXPECT_NEAR(first_step(of("adamw", {{"weight_decay", 0.5}})), 1e-3, 1e-10);  // without the decay
+  EXPECT_NEAR(steady_step(of("adabelief")), 1e-3 / (std::sqrt(1e-5) + 1e-8), 1e-6);
+  EXPECT_NEAR(steady_step(of("adam")), 1e-3, 1e-10);
+  EXPECT_NEAR(steady_step(of("sgd")), 1, 1e-9);
+}
+
+TEST(Advice, WarnsOfWhatHasSurprisedUsersAndOfNothingElse) {
+  const auto warned = [](const char* rule, const Settings& settings = {}) {
+    std::string all;
+    for (const std::string& one : warnings(find_rule(rule), settings)) all += one + "\n";
+    return all;
+  };
+  for (const RuleInfo* rule : rules()) {
+    if (rule->name == "acprop") continue;  // its default eps is 1e-16
+    EXPECT_EQ(warned(rule->name.data()), "") << rule->name;
+  }
+  EXPECT_NE(warned("adabelief", {{"beta1", 0}}).find("beta1 = 0 leaves no belief"), std::string::npos);
+  EXPECT_EQ(warned("adam", {{"beta1", 0}}), "");
+  EXPECT_NE(warned("adabelief", {{"eps", 0}}).find("eps = 0 makes NaN"), std::string::npos);
+  EXPECT_NE(warned("adabelief", {{"eps", 1e-50}}).find("1e-50 is 0 in float"), std::string::npos);
+  EXPECT_NE(warned("adabelief", {{"preset", "pytorch-0.2.1"}}).find("clip by the norm"), std::string::npos);
+  const std::string kinds = warned("adabelief", {{"preset", "optax"}, {"weight_decay", 1e-2}, {"decay", "coupled"}});
+  EXPECT_NE(kinds.find("decoupled in optax, coupled here"), std::string::npos) << kinds;
+  EXPECT_NE(warned("adamw", {{"weight_decay", 5e-4}}).find("hardly at all"), std::string::npos);
+  EXPECT_NE(warned("adamw", {{"weight_decay", 1}, {"decay", "fixed"}}).find("takes all of a weight"),
+            std::string::npos);
+}
+
+TEST(Presets, OfAdaBeliefAreTakenByTypeAsByName) {
+  constexpr auto p = preset<AdaBelief>("pytorch-0.2.1");
+  EXPECT_EQ(options_of(p.rule, p.common), Options(find_rule("adabelief"), {{"preset", "pytorch-0.2.1"}}));
+  EXPECT_EQ(Options(find_rule("adabelief"), {{"preset", "paper"}}), Options(find_rule("adabelief")));
+  EXPECT_EQ(refusal([] {
+              make("adabelief", {{"preset", "pytorch-0.2.2"}});
+            }),
+            "adabelief: no preset named 'pytorch-0.2.2'; did you mean pytorch-0.2.1? There are: paper, pytorch-0.0.5, "
+            "pytorch-0.1.0, pytorch-0.2.1, tensorflow-0.2.1, optax, timm, ensmallen, slim");
+  EXPECT_EQ(refusal([] { make("adam", {{"preset", "optax"}}); }), "adam: has no presets, got optax");
+}
+
+TEST(Presets, OfAdaBeliefHaveTheirFloors) {
+  // sqrt(eps / (1 - beta2)) + eps where eps stays in s, eps where it does not.
+  const auto floor = [](const char* preset) {
+    return effective_eps(Options(find_rule("adabelief"), {{"preset", preset}}));
+  };
+  EXPECT_NEAR(floor("paper"), 3.1622877e-3, 1e-9);
+  EXPECT_NEAR(floor("pytorch-0.0.5"), 3.1622877e-3, 1e-9);
+  EXPECT_NEAR(floor("pytorch-0.2.1"), 3.1622777e-7, 1e-13);
+  EXPECT_NEAR(floor("tensorflow-0.2.1"), 3.1622777e-6, 1e-12);
+  EXPECT_NEAR(floor("ensmallen"), 3.1622777e-5, 1e-11);
+  EXPECT_NEAR(floor("slim"), 1e-8, 1e-14);
 }
 
 TEST(Rules, AreListedByName) {

@@ -85,6 +85,7 @@ struct Bounded {
     const double slope = least > 0 ? p.value * power / least : std::numeric_limits<double>::infinity();
     return rounded(rounded(rounded(rounded(power, slope * v.bound + power * std::abs(std::log(v.value)) * p.bound))));
   }
+  friend bool operator==(Bounded a, Bounded b) { return a.value == b.value && a.bound == 0 && b.bound == 0; }
   friend Bounded sign(Bounded a) {
     return {adabelief::sign(a.value), a.bound < std::abs(a.value) || a.bound == 0 ? 0. : 2.};
   }
@@ -105,22 +106,44 @@ TYPED_TEST(EveryRule, InFloatIsWithinTheRoundingsOfItsFormula) {
       const auto gradient = values<float>(n, 100 + t);
       optimizer.step(gradient);
 
+      using Scalars = typename TypeParam::template Scalars<Bounded>;
       const auto scalars = this->info().scalars(options.values().data(), t);
-      std::array<Bounded, count> narrow;
-      for (std::size_t i = 0; i < count; ++i) narrow[i] = Bounded::rounded(scalars[i]);
-      const auto c = std::bit_cast<typename TypeParam::template Scalars<Bounded>>(narrow);
+      std::array<Bounded, count> wide, narrow;
+      std::copy_n(scalars.begin(), count, wide.begin());
+      const auto narrowed = [&] {
+        for (std::size_t i = 0; i < count; ++i) narrow[i] = Bounded::rounded(wide[i]);
+        return std::bit_cast<Scalars>(narrow);
+      };
+      Scalars c = narrowed();
       const auto decayed = options.decayed();
       const Bounded coupled = Bounded::rounded(decayed.coupled), lost = Bounded::rounded(decayed.lost);
+      std::array<Bounded, n> g;
       for (std::size_t i = 0; i < n; ++i) {
-        const Bounded g = gradient[i] + coupled * exact[i];
+        g[i] = gradient[i] + coupled * exact[i];
         exact[i] = exact[i] - lost * exact[i];
-        std::apply([&](auto&... s) { TypeParam::update(c, exact[i], g, s[i]...); }, states);
+      }
+      if constexpr (HasNorms<TypeParam>) {  // a norm moves by no more than the norm of what its elements move by
+        std::array<Bounded, TypeParam::norms.size()> norms;
+        for (std::size_t i = 0; i < n; ++i) {
+          const auto all =
+              std::apply([&](auto&... s) { return TypeParam::measure(c, exact[i], g[i], s[i]...); }, states);
+          for (std::size_t k = 0; k < norms.size(); ++k) {
+            norms[k] = {std::hypot(norms[k].value, all[k].value), std::hypot(norms[k].bound, all[k].bound)};
+          }
+        }
+        wide = std::bit_cast<decltype(wide)>(TypeParam::with_norms(std::bit_cast<Scalars>(wide), norms));
+        c = narrowed();
+      }
+      for (std::size_t i = 0; i < n; ++i) {
+        std::apply([&](auto&... s) { TypeParam::update(c, exact[i], g[i], s[i]...); }, states);
         ASSERT_LE(std::abs(x[i] - exact[i].value), exact[i].bound) << "step " << t << ", weight " << i;
       }
     }
-    // A bound that holds anything would say nothing: 20 steps of a dozen operations lose four of seven digits at worst.
+    // A bound that holds anything would say nothing: 20 steps of a dozen operations lose four of seven digits at worst,
+    // of the tensor's norm where that is what a step is a share of.
     for (std::size_t i = 0; i < n; ++i) {
-      EXPECT_LT(exact[i].bound, 1e-3 * std::max(1.0, std::abs(exact[i].value))) << "weight " << i;
+      const double scale = HasNorms<TypeParam> ? 3.0 : 1.0;
+      EXPECT_LT(exact[i].bound, 1e-3 * std::max(scale, std::abs(exact[i].value))) << "weight " << i;
     }
   }
 }
@@ -251,6 +274,7 @@ std::vector<T> three_steps(const RuleInfo& rule, std::size_t n, const std::vecto
 }
 
 TYPED_TEST(EveryRule, StepsTheWholeAsItStepsTheParts) {
+  if constexpr (HasNorms<TypeParam>) return;  // parts have norms of their own
   for_types([&]<class T>() {
     const auto as_it_is = [](std::vector<T>&) {};
     const auto whole = three_steps<T>(this->info(), 1003, {}, as_it_is);
@@ -260,6 +284,7 @@ TYPED_TEST(EveryRule, StepsTheWholeAsItStepsTheParts) {
 }
 
 TYPED_TEST(EveryRule, PermutesItsResultAsItsWeights) {
+  if constexpr (HasNorms<TypeParam>) return;  // a sum in another order has other last bits
   for_types([&]<class T>() {
     const auto shuffle = [](std::vector<T>& all) {
       std::mt19937 bits(5);
@@ -330,10 +355,33 @@ TYPED_TEST(EveryRule, StaysFiniteUnderAGradientThatNeverChanges) {
     auto narrow = values<float>(g.size(), 1);
     optimizer.add(x);
     optimizer.add(narrow);
-    for (int t = 0; t < 4000; ++t) optimizer.step({g, narrow_g});
+    // A step by a share of the tensor's norm lets it grow like interest.
+    for (int t = 0; t < (HasNorms<TypeParam> ? 100 : 4000); ++t) optimizer.step({g, narrow_g});
     EXPECT_TRUE(same(x, x));
     EXPECT_TRUE(same(narrow, narrow));
   }
+}
+
+TYPED_TEST(EveryRule, TakesItsNormsWithTheSameBitsOnEveryInstructionSetAndThread) {
+  if constexpr (!HasNorms<TypeParam>) return;
+  const Restore restore;
+  const std::size_t n = 7 * cpu::block + 1234;
+  for_types([&]<class T>() {
+    const auto run = [&](cpu::Isa isa, const cpu::Executor& executor) {
+      cpu::use(isa);
+      auto x = values<T>(n, 1);
+      AnyOptimizer optimizer{Options(this->info(), {{"weight_decay", 0.01}})};
+      optimizer.use(executor);
+      optimizer.add(x);
+      for (unsigned t = 1; t <= 3; ++t) optimizer.step(values<T>(n, 100 + t));
+      return x;
+    };
+    const auto expected = run(cpu::Isa::baseline, cpu::serial);
+    for (const cpu::Isa isa : instruction_sets()) {
+      EXPECT_TRUE(same(run(isa, cpu::serial), expected)) << testing::PrintToString(isa);
+      EXPECT_TRUE(same(run(isa, backwards), expected)) << testing::PrintToString(isa) << ", seven parts";
+    }
+  });
 }
 
 TYPED_TEST(EveryRule, MakesNaNOfAWeightWhoseGradientIsNaNAndTouchesNoOther) {
@@ -349,6 +397,10 @@ TYPED_TEST(EveryRule, MakesNaNOfAWeightWhoseGradientIsNaNAndTouchesNoOther) {
       optimizer.step(g);
     }
     EXPECT_TRUE(std::isnan(x[50]));
+    if constexpr (HasNorms<TypeParam>) {  // its norm is NaN, and with it the step of all
+      EXPECT_TRUE(std::all_of(x.begin(), x.end(), [](T value) { return std::isnan(value); }));
+      return;
+    }
     x[50] = y[50];
     EXPECT_TRUE(same(x, y));
   });
@@ -450,6 +502,36 @@ TYPED_TEST(EveryRule, ComesBackFromItsOptions) {
   }
   EXPECT_EQ(options_of(TypeParam{}), Options(this->info()));
   EXPECT_EQ(options_of(Optimizer<TypeParam>().rule()), Options(this->info()));
+}
+
+TYPED_TEST(EveryRule, HasPresetsThatAreWithinItsRangesAndFoundByName) {
+  std::vector<std::string_view> names;
+  for (const PresetInfo& preset : this->info().presets) {
+    SCOPED_TRACE(preset.name);
+    names.push_back(preset.name);
+    EXPECT_FALSE(preset.meaning.empty());
+    // The preset's place among the settings does not matter; what is set beside it holds.
+    const Options first(this->info(), {{"preset", std::string(preset.name)}, {"lr", 0.25}});
+    const Options last(this->info(), {{"lr", 0.25}, {"preset", std::string(preset.name)}});
+    EXPECT_EQ(first, last);
+    EXPECT_EQ(first.get("lr"), 0.25);
+    for (std::size_t i = 0; i < preset.values.size(); ++i) {
+      EXPECT_TRUE(first.list()[i].range.contains(preset.values[i])) << first.list()[i].name;
+      if (first.list()[i].name != "lr") {
+        EXPECT_EQ(first.values()[i], preset.values[i]);
+      }
+    }
+    // Set alone, it leaves nothing of what was there.
+    Options changed(this->info(), {{"lr", 0.25}, {"weight_decay", 0.5}, {"decay", "fixed"}});
+    changed.set("preset", std::string(preset.name));
+    EXPECT_EQ(changed, Options(this->info(), {{"preset", std::string(preset.name)}}));
+  }
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
+  const auto refusal = message<std::invalid_argument>([&] { Options(this->info(), {{"preset", "nonesuch"}}); });
+  EXPECT_TRUE(refusal.starts_with(std::string(TypeParam::name) + ": ")) << refusal;
+  EXPECT_NE(refusal.find("preset"), std::string::npos) << refusal;
+  EXPECT_NE(refusal.find("nonesuch"), std::string::npos) << refusal;
 }
 
 TYPED_TEST(EveryRule, HasOptionsThatItsDefaultsSatisfyAndNoNameTwice) {

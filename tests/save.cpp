@@ -138,8 +138,9 @@ TEST(Save, WritesTheLayoutOfItsHead) {
   Bytes expected;
   expected.raw("adabelief state\n").number<std::uint32_t>(1).text("adabelief").count(2);
   for (const auto& [lr, weight_decay, decay] : {std::array{0.125, 0., 0.}, std::array{1e-3, 0.5, 1.}}) {
-    expected.count(6).text("lr").number(lr).text("beta1").number(0.9).text("beta2").number(0.999).text("eps").number(
+    expected.count(8).text("lr").number(lr).text("beta1").number(0.9).text("beta2").number(0.999).text("eps").number(
         1e-8);
+    expected.text("accumulate").number(1.).text("rectify").number(0.);
     expected.text("weight_decay").number(weight_decay).text("decay").number(decay);
   }
   expected.count(2);
@@ -255,7 +256,7 @@ TEST(Save, ASignedFileWithWrongContentsIsRefused) {
   EXPECT_NE(refusal(file_of("lr", -1, 0, 1, "exp_avg_var")).find("lr must lie in [0, inf), got -1"), std::string::npos);
   EXPECT_NE(refusal(file_of("eps", nan, 0, 1, "exp_avg_var")).find("eps must lie in [0, inf), got nan"),
             std::string::npos);
-  EXPECT_NE(refusal(file_of("rectify", 1, 0, 1, "exp_avg_var")).find("no option named 'rectify'"), std::string::npos);
+  EXPECT_NE(refusal(file_of("nonesuch", 1, 0, 1, "exp_avg_var")).find("no option named 'nonesuch'"), std::string::npos);
   EXPECT_NE(refusal(file_of("decay", 0.5, 0, 1, "exp_avg_var")).find("decay must be one of"), std::string::npos);
   EXPECT_NE(refusal(file_of("lr", 1, 1, 1, "exp_avg_var")).find("tensor 0 in group 1"), std::string::npos);
   EXPECT_NE(refusal(file_of("lr", 1, 0, -1, "exp_avg_var")).find("tensor 0 after -1 steps"), std::string::npos);

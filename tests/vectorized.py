@@ -10,10 +10,10 @@ import re
 import subprocess
 import sys
 
-REGISTER = {"baseline": "xmm", "avx2": "ymm", "avx512": "zmm"}
+REGISTER = {"Baseline": "xmm", "Avx2": "ymm", "Avx512": "zmm"}
 SUFFIX = {"float": "s", "double": "d"}
 KERNELS = [(isa, number) for isa in REGISTER for number in SUFFIX]
-HEAD = re.compile(r"<void adabelief::cpu::detail::(\w+)<([\w:]+), (float|double)>\(.*>:$")
+HEAD = re.compile(r"<void adabelief::cpu::detail::(\w+)::update<([\w:]+), (float|double)>\(.*>:$")
 ARITHMETIC = "add|sub|mul|div|sqrt|min|max"
 
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The program adabelief: list, train, compare, report, data.
+// The program adabelief: list, advise, train, compare, report, data.
 #include <fmt/format.h>
 #include <malloc.h>
 #include <signal.h>
@@ -40,30 +40,76 @@ void print_list(std::string_view heading, const List& list) {
   for (const auto& [name, line] : list) fmt::print("  {:{}}  {}\n", name, width, line);
 }
 
+// "lr=0.001 beta1=0.9 ..." of the options that `which` holds for.
+template <class Which>
+std::string shown(const Options& options, Which which) {
+  std::string text;
+  for (std::size_t k = 0; k < options.list().size(); ++k) {
+    const std::string name(options.list()[k].name);
+    if (which(k)) text += fmt::format("{}{}={}", text.empty() ? "" : " ", name, options.text(name));
+  }
+  return text;
+}
+
 int list(const std::string& what) {
-  using Lines = std::vector<std::pair<std::string_view, std::string>>;
-  Lines rule_lines, workload_lines, data_lines;
+  using Lines = std::vector<std::pair<std::string, std::string>>;
+  Lines rule_lines, preset_lines, workload_lines, data_lines;
   for (const RuleInfo* rule : rules()) {
     const Options defaults(*rule);
-    std::string shown;
-    for (std::size_t k = 0; k < defaults.list().size(); ++k) {
-      // Options that every rule has are shown where the rule has defaults of its own.
-      const bool common = k >= rule->options.size();
-      if (common && !rule->common.weight_decay) continue;
-      const std::string name(defaults.list()[k].name);
-      shown += fmt::format("{}{}={}", shown.empty() ? "" : " ", name, defaults.text(name));
+    // Options that every rule has are shown where the rule has defaults of its own.
+    const auto own = [&](std::size_t k) { return k < rule->options.size() || rule->common.weight_decay; };
+    rule_lines.emplace_back(rule->name, fmt::format("{} ({})", rule->summary, shown(defaults, own)));
+    for (const PresetInfo& preset : rule->presets) {
+      const Options options(*rule, {{"preset", std::string(preset.name)}});
+      const auto changed = [&](std::size_t k) { return options.values()[k] != defaults.values()[k]; };
+      const std::string changes = shown(options, changed);
+      preset_lines.emplace_back(fmt::format("{} {}", rule->name, preset.name),
+                                fmt::format("{} ({}effective eps {:.3g})", preset.meaning,
+                                            changes.empty() ? "" : changes + ", ", effective_eps(options)));
     }
-    rule_lines.emplace_back(rule->name, fmt::format("{} ({})", rule->summary, shown));
   }
   for (const WorkloadInfo& workload : workloads()) workload_lines.emplace_back(workload.name, workload.summary);
   for (const auto& set : data::datasets()) data_lines.emplace_back(set.name, set.summary);
-  constexpr std::array<std::string_view, 4> kinds{"rules", "workloads", "experiments", "data"};
+  constexpr std::array<std::string_view, 5> kinds{"rules", "presets", "workloads", "experiments", "data"};
   const bool all = what.empty();
   if (!all && std::find(kinds.begin(), kinds.end(), what) == kinds.end()) throw Error(unknown("list", what, kinds));
   if (all || what == "rules") print_list("rules", rule_lines);
+  if (all || what == "presets") print_list("presets", preset_lines);
   if (all || what == "workloads") print_list("workloads", workload_lines);
   if (all || what == "experiments") print_list("experiments", experiments());
   if (all || what == "data") print_list("data", data_lines);
+  return 0;
+}
+
+// NAME=VALUE, as --set takes it.
+std::pair<std::string, std::string> setting(const std::string& word) {
+  const auto equals = word.find('=');
+  if (equals == std::string::npos) throw Error(fmt::format("--set takes NAME=VALUE, such as lr=1e-3, got {}", word));
+  return {word.substr(0, equals), word.substr(equals + 1)};
+}
+
+int advise(const std::string& rule_name, const std::vector<std::string>& words) {
+  Settings settings;
+  for (const std::string& word : words) settings.emplace_back(setting(word));
+  const RuleInfo& rule = find_rule(rule_name);
+  const Options options(rule, settings);
+  const auto line = [](std::string_view name, const std::string& value, std::string_view meaning) {
+    fmt::print("  {:<18}{:<12}{}\n", name, value, meaning);
+  };
+  const auto number = [](double value) { return fmt::format("{:.5g}", value); };
+  fmt::print("{}: {}\n  {}\n", rule.name, rule.summary, shown(options, [](std::size_t) { return true; }));
+  const double floor = effective_eps(options);
+  line("effective eps", floor < 1e-100 ? "none" : number(floor), "what a step divides by is never smaller");
+  const double curvature = stable_curvature(options);
+  if (curvature == 0) {
+    line("stable curvature", "none", "steps do not shrink with the gradient, so that lr must");
+  } else {
+    line("stable curvature", number(curvature), "in a direction of more curvature the steps grow");
+  }
+  line("first step", number(first_step(options)), "of a weight at 1 with a gradient of 1");
+  line("steady step", number(steady_step(options)), "the same after many steps with that gradient");
+  line("memory", fmt::format("{} bytes", 4 * rule.states.size()), "a float weight, beside weight and gradient");
+  for (const std::string& warning : warnings(rule, settings)) fmt::print("warning: {}\n", warning);
   return 0;
 }
 
@@ -76,11 +122,7 @@ struct TrainOptions {
 };
 
 int train(TrainOptions o) {
-  for (const std::string& word : o.set) {
-    const auto equals = word.find('=');
-    if (equals == std::string::npos) throw Error(fmt::format("--set takes NAME=VALUE, such as lr=1e-3, got {}", word));
-    o.trial.settings.emplace_back(word.substr(0, equals), word.substr(equals + 1));
-  }
+  for (const std::string& word : o.set) o.trial.settings.push_back(setting(word));
   if (o.trial.label.empty()) {
     o.trial.label = o.trial.rule;
     for (const std::string& word : o.set) o.trial.label += " " + word;
@@ -195,18 +237,22 @@ int program(int argc, char** argv) {
   app.get_formatter()->column_width(34);
 
   std::string what;
-  CLI::App* list_command = app.add_subcommand("list", "Show the rules, workloads, experiments and data sets");
-  list_command->add_option("KIND", what, "rules, workloads, experiments or data; all of them if left out");
+  CLI::App* list_command = app.add_subcommand("list", "Show the rules, presets, workloads, experiments and data sets");
+  list_command->add_option("KIND", what, "rules, presets, workloads, experiments or data; all of them if left out");
+
+  std::string advise_rule;
+  std::vector<std::string> advise_set;
+  CLI::App* advise_command =
+      app.add_subcommand("advise", "Say what a rule does with its options: floors, limits, memory, and what to mind");
+  advise_command->add_option("RULE", advise_rule, "The optimizer (adabelief list rules)")->required();
+  const char* set_help = "An option of the rule, as lr=1e-3, decay=decoupled, preset=pytorch-0.2.1; again for more";
+  advise_command->add_option("--set", advise_set, set_help)->type_name("NAME=VALUE")->allow_extra_args(false);
 
   TrainOptions t;
   CLI::App* train_command = app.add_subcommand("train", "Train one workload with one rule and write its record");
   train_command->add_option("WORKLOAD", t.trial.workload, "What to train (adabelief list workloads)")->required();
   train_command->add_option("--rule", t.trial.rule, "The optimizer (adabelief list rules)")->required();
-  train_command
-      ->add_option("--set", t.set,
-                   "An option of the rule, as lr=1e-3, weight_decay=5e-4, decay=decoupled; again for more")
-      ->type_name("NAME=VALUE")
-      ->allow_extra_args(false);
+  train_command->add_option("--set", t.set, set_help)->type_name("NAME=VALUE")->allow_extra_args(false);
   train_command->add_option("--schedule", t.trial.schedule.kind, "Learning rate over time: constant, steps or cosine")
       ->capture_default_str();
   train_command->add_option("--warmup", t.trial.schedule.warmup, "Epochs of linear rise of the learning rate from 0")
@@ -281,6 +327,7 @@ int program(int argc, char** argv) {
     return refuse(app, error);
   }
   if (*list_command) return list(what);
+  if (*advise_command) return advise(advise_rule, advise_set);
   if (*train_command) return train(std::move(t));
   if (*compare_command) return compare(c);
   if (*report_command) return make_report(folders, report_out, report_quiet);

@@ -180,7 +180,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
        {"label", trial.label},
        {"rule", trial.rule},
        {"options", option_values(options)},
-       {"effective_eps", options.effective_eps()},
+       {"effective_eps", effective_eps(options)},
        {"schedule", trial.schedule.json()},
        {"seed", trial.seed},
        {"epochs", workload->epochs()},

@@ -2,6 +2,7 @@
 // The whole C++ API without a framework. For LibTorch include adabelief/libtorch.h.
 #pragma once
 
+#include "adabelief/advise.h"
 #include "adabelief/any.h"
 #include "adabelief/cpu.h"
 #include "adabelief/optimizer.h"

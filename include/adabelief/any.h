@@ -36,7 +36,8 @@ using Settings = std::vector<std::pair<std::string, Value>>;
 /// The options of one group: the rule's own, in its order, then those of Common. Always within their ranges.
 class Options {
  public:
-  /// The rule's defaults, changed by `settings`. Throws std::invalid_argument that names rule, option, range and value.
+  /// The rule's defaults, or those of the setting "preset" wherever it stands, changed by the other settings. Throws
+  /// std::invalid_argument that names rule, option, range and value.
   explicit Options(const RuleInfo& rule, const Settings& settings = {});
 
   /// What there is to set.
@@ -44,6 +45,7 @@ class Options {
   std::span<const double> values() const { return values_; }
 
   double get(std::string_view name) const;
+  /// The name "preset" sets all options to those of one of rule().presets.
   void set(std::string_view name, const Value& value);
 
   /// "0.001", "true", "decoupled".
@@ -55,16 +57,12 @@ class Options {
   };
   Decayed decayed() const;
 
-  /// The floor of what a step divides by: lr g / step after many steps of a gradient g too small to matter. This, not
-  /// the option eps, is what compares between rules: AdaBelief's is sqrt(eps / (1 - beta2)) + eps, Adam's is eps, SGD's
-  /// 1 - momentum.
-  double effective_eps() const;
-
   const RuleInfo& rule() const { return *rule_; }
   bool operator==(const Options& other) const { return rule_ == other.rule_ && values_ == other.values_; }
 
  private:
   std::size_t find(std::string_view name) const;
+  void use_preset(const Value& value);
 
   const RuleInfo* rule_;
   std::vector<OptionInfo> list_;
@@ -166,6 +164,7 @@ class AnyOptimizer {
   std::vector<Options> groups_;
   std::vector<Tensor> tensors_;
   std::vector<cpu::Job> jobs_;
+  std::vector<double> squares_;  // of the blocks of all tensors, where the rule has norms
   const cpu::Executor* executor_ = &cpu::openmp;
 };
 

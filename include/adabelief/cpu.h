@@ -52,12 +52,26 @@ struct Executor {
 extern const Executor openmp;  ///< OpenMP's threads (omp_set_num_threads, OMP_NUM_THREADS); the default
 extern const Executor serial;  ///< the caller's thread, for a caller with threads of its own
 
-inline constexpr std::size_t max_states = 4, max_scalars = 14;
+inline constexpr std::size_t max_states = 4, max_scalars = 14, max_norms = 2;
 
 struct Job;
 
 /// Updates the elements [begin, end) of a job.
 using Kernel = void (*)(const Job& job, std::size_t begin, std::size_t end);
+
+/// Sets squares[k], k < max_norms, to the sum over the elements [begin, end) of the squares of what norm k is of.
+using Measure = void (*)(const Job& job, std::size_t begin, std::size_t end, double* squares);
+
+/// Turns the scalars of a step into those for a tensor of these norms.
+using WithNorms = void (*)(double* scalars, const double* norms);
+
+/// The squares of a norm are summed in double and in one order, whatever the instruction set and the threads: in a
+/// block those whose places in it are equal modulo `lanes`, then these sums in halves (l + l + lanes / 2, ...), then
+/// block after block.
+inline constexpr std::size_t block = 4096, lanes = 16;
+
+/// Doubles that a job of n elements with norms needs as Job::squares.
+constexpr std::size_t squares_of(std::size_t n) { return (n + block - 1) / block * max_norms; }
 
 /// One tensor in one step. Nothing overlaps; the alignment of an element will do.
 struct Job {
@@ -69,9 +83,13 @@ struct Job {
   double coupled;                           ///< the gradient becomes g + coupled * x
   double lost;                              ///< then the weight becomes x - lost * x
   std::array<double, max_scalars> scalars;  ///< the rule's scalars of this step
+  Measure measure = nullptr;                ///< of a rule with norms, as are the following
+  WithNorms with_norms = nullptr;
+  double* squares = nullptr;  ///< squares_of(n) doubles to work with
 };
 
-/// Runs all jobs in one parallel region; small work stays on the caller's thread. Neither allocates nor throws.
-void run(std::span<const Job> jobs, const Executor& executor) noexcept;
+/// Runs all jobs in one parallel region, or in two where there are norms to take first; small work stays on the
+/// caller's thread. Changes nothing of a job but its scalars, where it has norms. Neither allocates nor throws.
+void run(std::span<Job> jobs, const Executor& executor) noexcept;
 
 }  // namespace adabelief::cpu

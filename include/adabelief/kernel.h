@@ -8,6 +8,7 @@
 #error "adabelief: -ffast-math would change results from machine to machine; compile this without it"
 #endif
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -19,21 +20,34 @@ namespace cpu::detail {
 template <class Rule>
 using ScalarArray = std::array<double, sizeof(typename Rule::template Scalars<double>) / sizeof(double)>;
 
-// The loop that the compiler turns into lanes: every value is read once and written once. Scalars were computed in
-// double and are narrowed here, since 1 - 0.999 in float is wrong in the fifth digit.
+// Scalars were computed in double and are narrowed here, since 1 - 0.999 in float is wrong in the fifth digit.
 template <class Rule, class T>
-[[gnu::always_inline]] inline void loop(const Job& job, std::size_t begin, std::size_t end) {
+struct Narrowed {
+  typename Rule::template Scalars<T> c;
+  T coupled, lost;
+};
+template <class Rule, class T>
+[[gnu::always_inline]] inline Narrowed<Rule, T> narrowed(const Job& job) {
   constexpr std::size_t count = ScalarArray<Rule>{}.size();
-  static_assert(count <= max_scalars && Rule::states.size() <= max_states);
+  static_assert(count <= max_scalars);
   std::array<T, count> narrow;
   for (std::size_t i = 0; i < count; ++i) narrow[i] = static_cast<T>(job.scalars[i]);
-  const auto c = std::bit_cast<typename Rule::template Scalars<T>>(narrow);
-  const T coupled = static_cast<T>(job.coupled), lost = static_cast<T>(job.lost);
+  return {std::bit_cast<typename Rule::template Scalars<T>>(narrow), static_cast<T>(job.coupled),
+          static_cast<T>(job.lost)};
+}
+
+// The loop that the compiler turns into lanes: every value is read once and written once.
+template <class Rule, class T>
+[[gnu::always_inline]] inline void loop(const Job& job, std::size_t begin, std::size_t end) {
+  static_assert(Rule::states.size() <= max_states);
+  const auto narrow = narrowed<Rule, T>(job);
+  const auto& c = narrow.c;
+  const T coupled = narrow.coupled, lost = narrow.lost;
   T* const weights = static_cast<T*>(job.weights);
   const T* const gradient = static_cast<const T*>(job.gradient);
 
   [&]<std::size_t... k>(std::index_sequence<k...>) {
-    const std::array<T*, sizeof...(k)> states{static_cast<T*>(job.states[k])...};
+    [[maybe_unused]] const std::array<T*, sizeof...(k)> states{static_cast<T*>(job.states[k])...};
 #pragma GCC ivdep
     for (std::size_t i = begin; i < end; ++i) {
       const T g = gradient[i] + coupled * weights[i];
@@ -47,32 +61,163 @@ template <class Rule, class T>
   (std::make_index_sequence<Rule::states.size()>{});
 }
 
+// The squares of what the norms are of, summed as cpu.h says. Pieces of them stay in the nearest cache.
 template <class Rule, class T>
-[[gnu::flatten]] void baseline(const Job& job, std::size_t begin, std::size_t end) {
-  loop<Rule, T>(job, begin, end);
+[[gnu::always_inline]] inline void measure(const Job& job, std::size_t begin, std::size_t end, double* squares) {
+  constexpr std::size_t count = Rule::norms.size(), piece = 256;
+  static_assert(count <= max_norms && block % piece == 0 && piece % lanes == 0);
+  const auto narrow = narrowed<Rule, T>(job);
+  const auto& c = narrow.c;
+  const T coupled = narrow.coupled, lost = narrow.lost;
+  const T* const weights = static_cast<const T*>(job.weights);
+  const T* const gradient = static_cast<const T*>(job.gradient);
+  T numbers[count][piece];
+  double sums[count][lanes] = {};
+
+  [&]<std::size_t... k>(std::index_sequence<k...>) {
+    [[maybe_unused]] const std::array<const T*, sizeof...(k)> states{static_cast<const T*>(job.states[k])...};
+    for (std::size_t first = begin; first < end; first += piece) {
+      const std::size_t n = end - first < piece ? end - first : piece;
+#pragma GCC ivdep
+      for (std::size_t i = 0; i < n; ++i) {
+        const T g = gradient[first + i] + coupled * weights[first + i];
+        const T x = weights[first + i] - lost * weights[first + i];
+        const std::array<T, count> all = Rule::measure(c, x, g, T(states[k][first + i])...);
+        for (std::size_t j = 0; j < count; ++j) numbers[j][i] = all[j];
+      }
+      for (std::size_t j = 0; j < count; ++j) {
+        for (std::size_t i = n; i < piece; ++i) numbers[j][i] = 0;
+        for (std::size_t i = 0; i < piece; i += lanes) {
+          for (std::size_t l = 0; l < lanes; ++l) {
+            sums[j][l] += static_cast<double>(numbers[j][i + l]) * static_cast<double>(numbers[j][i + l]);
+          }
+        }
+      }
+    }
+  }
+  (std::make_index_sequence<Rule::states.size()>{});
+  for (std::size_t j = 0; j < count; ++j) {
+    for (std::size_t half = lanes / 2; half > 0; half /= 2) {
+      for (std::size_t l = 0; l < half; ++l) sums[j][l] += sums[j][l + half];
+    }
+    squares[j] = sums[j][0];
+  }
 }
+
+// The loops for one instruction set.
+struct Baseline {
+  template <class Rule, class T>
+  [[gnu::flatten]] static void update(const Job& job, std::size_t begin, std::size_t end) {
+    loop<Rule, T>(job, begin, end);
+  }
+  template <class Rule, class T>
+  [[gnu::flatten]] static void norms(const Job& job, std::size_t begin, std::size_t end, double* squares) {
+    measure<Rule, T>(job, begin, end, squares);
+  }
+};
 #if defined(__x86_64__)
-template <class Rule, class T>
-[[gnu::flatten, gnu::target("avx2")]] void avx2(const Job& job, std::size_t begin, std::size_t end) {
-  loop<Rule, T>(job, begin, end);
-}
-template <class Rule, class T>
-[[gnu::flatten, gnu::target("avx512f,avx512vl,avx512dq,prefer-vector-width=512")]] void avx512(const Job& job,
-                                                                                               std::size_t begin,
-                                                                                               std::size_t end) {
-  loop<Rule, T>(job, begin, end);
-}
-#else
-template <class Rule, class T>
-inline constexpr Kernel avx2 = nullptr;
-template <class Rule, class T>
-inline constexpr Kernel avx512 = nullptr;
+struct Avx2 {
+  template <class Rule, class T>
+  [[gnu::flatten, gnu::target("avx2")]] static void update(const Job& job, std::size_t begin, std::size_t end) {
+    loop<Rule, T>(job, begin, end);
+  }
+  template <class Rule, class T>
+  [[gnu::flatten, gnu::target("avx2")]] static void norms(const Job& job, std::size_t begin, std::size_t end,
+                                                          double* squares) {
+    measure<Rule, T>(job, begin, end, squares);
+  }
+};
+#define ADABELIEF_AVX512 gnu::target("avx512f,avx512vl,avx512dq,prefer-vector-width=512")
+struct Avx512 {
+  template <class Rule, class T>
+  [[gnu::flatten, ADABELIEF_AVX512]] static void update(const Job& job, std::size_t begin, std::size_t end) {
+    loop<Rule, T>(job, begin, end);
+  }
+  template <class Rule, class T>
+  [[gnu::flatten, ADABELIEF_AVX512]] static void norms(const Job& job, std::size_t begin, std::size_t end,
+                                                       double* squares) {
+    measure<Rule, T>(job, begin, end, squares);
+  }
+};
+#undef ADABELIEF_AVX512
 #endif
+
+// The loops of every instruction set, nullptr for those that this kind of machine has not.
+template <class... Isa>
+struct All {
+  template <class Rule, class T>
+  static constexpr std::array<Kernel, isa_names.size()> updates() {
+    return {Isa::template update<Rule, T>...};
+  }
+  template <class Rule, class T>
+  static constexpr std::array<Measure, isa_names.size()> measures() {
+    if constexpr (HasNorms<Rule>) return {Isa::template norms<Rule, T>...};
+    return {};
+  }
+};
+#if defined(__x86_64__)
+using Isas = All<Baseline, Avx2, Avx512>;
+#else
+using Isas = All<Baseline>;
+#endif
+
+template <class Rule>
+constexpr WithNorms with_norms() {
+  if constexpr (HasNorms<Rule>) {
+    return [](double* scalars, const double* norms) {
+      ScalarArray<Rule> own;
+      std::copy_n(scalars, own.size(), own.begin());
+      std::array<double, Rule::norms.size()> all;
+      std::copy_n(norms, all.size(), all.begin());
+      own = std::bit_cast<ScalarArray<Rule>>(
+          Rule::with_norms(std::bit_cast<typename Rule::template Scalars<double>>(own), all));
+      std::copy_n(own.begin(), own.size(), scalars);
+    };
+  }
+  return nullptr;
+}
+
+template <class Rule>
+constexpr std::span<const std::string_view> norms() {
+  if constexpr (HasNorms<Rule>) return Rule::norms;
+  return {};
+}
 
 template <class Rule, class T>
 constexpr OptionInfo without_type(const Option<Rule, T>& option) {
-  const double value = Rule{}.*option.member;
-  return {option.name, value, option.range, option.meaning, std::is_same_v<T, bool>};
+  const double value = static_cast<double>(Rule{}.*option.member);
+  return {option.name, value, option.range, option.meaning, option.is_bool, option.choices()};
+}
+
+template <class Rule>
+constexpr auto presets_of() {
+  if constexpr (requires { Rule::presets(); })
+    return Rule::presets();
+  else
+    return std::array<Preset<Rule>, 0>{};
+}
+
+// The presets' options as numbers.
+template <class Rule>
+inline constexpr auto preset_values = [] {
+  constexpr auto presets = presets_of<Rule>();
+  std::array<std::array<double, std::tuple_size_v<decltype(Rule::options())>>, presets.size()> all{};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i] =
+        std::apply([&](auto... option) { return std::array{static_cast<double>(presets[i].rule.*option.member)...}; },
+                   Rule::options());
+  }
+  return all;
+}();
+
+template <class Rule>
+constexpr auto preset_infos() {
+  constexpr auto presets = presets_of<Rule>();
+  std::array<PresetInfo, presets.size()> all{};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i] = {presets[i].name, presets[i].meaning, preset_values<Rule>[i], presets[i].common};
+  }
+  return all;
 }
 
 template <class Rule>
@@ -100,16 +245,20 @@ const RuleInfo& RuleEntry<Rule>::info() {
     }
     (std::make_index_sequence<options.size()>{});
   };
+  static constexpr auto presets = d::preset_infos<Rule>();
   static constexpr RuleInfo entry{
       Rule::name,
       Rule::summary,
       Rule::source,
       d::common<Rule>(),
       options,
+      presets,
       Rule::states,
+      d::norms<Rule>(),
       scalars,
-      {{{d::baseline<Rule, float>, d::avx2<Rule, float>, d::avx512<Rule, float>},
-        {d::baseline<Rule, double>, d::avx2<Rule, double>, d::avx512<Rule, double>}}},
+      {d::Isas::updates<Rule, float>(), d::Isas::updates<Rule, double>()},
+      {d::Isas::measures<Rule, float>(), d::Isas::measures<Rule, double>()},
+      d::with_norms<Rule>(),
   };
   return entry;
 }

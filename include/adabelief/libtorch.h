@@ -208,6 +208,7 @@ class AnyOptimizer : public torch::optim::Optimizer {
     detail::Scalars scalars{};
     adabelief::Options::Decayed decayed{};
     const Work* same = nullptr;  // for which these were computed: most tensors share group and step
+    double* squares = squares_.data();
     for (const Work& work : work_) {
       ParamState& state = *work.state;
       ++state.steps;
@@ -218,16 +219,13 @@ class AnyOptimizer : public torch::optim::Optimizer {
       }
       at::Tensor& weight = *work.weight;
       if (work.core) {
-        cpu::Job job{rule_->kernel(weight.scalar_type() == at::kFloat ? Type::float32 : Type::float64),
-                     weight.mutable_data_ptr(),
-                     work.gradient.const_data_ptr(),
-                     {},
-                     static_cast<std::size_t>(weight.numel()),
-                     decayed.coupled,
-                     decayed.lost,
-                     scalars};
+        cpu::Job& job =
+            jobs_.emplace_back(rule_->job(weight.scalar_type() == at::kFloat ? Type::float32 : Type::float64));
+        job.weights = weight.mutable_data_ptr(), job.gradient = work.gradient.const_data_ptr();
+        job.n = static_cast<std::size_t>(weight.numel());
+        job.coupled = decayed.coupled, job.lost = decayed.lost, job.scalars = scalars;
         for (std::size_t k = 0; k < state.states.size(); ++k) job.states[k] = state.states[k].mutable_data_ptr();
-        jobs_.push_back(job);
+        if (job.measure) job.squares = squares, squares += cpu::squares_of(job.n);
       } else {
         const detail::TensorValue start = weight.to(detail::state_type(weight));
         detail::TensorValue x = start - decayed.lost * start;
@@ -450,11 +448,18 @@ class AnyOptimizer : public torch::optim::Optimizer {
       }
     }
     jobs_.reserve(work_.size());
+    std::size_t squares = 0;
+    for (const Work& work : work_) {
+      if (work.core && !rule_->norms.empty())
+        squares += cpu::squares_of(static_cast<std::size_t>(work.weight->numel()));
+    }
+    squares_.resize(squares);
   }
 
   const RuleInfo* rule_;
   std::vector<Work> work_;
   std::vector<cpu::Job> jobs_;
+  std::vector<double> squares_;  // of the blocks of the jobs' tensors, where the rule has norms
 };
 
 /// adabelief::libtorch::Optimizer opt(model->parameters(), adabelief::AdaBelief{.lr = 1e-3}, {.weight_decay = 1e-2});
@@ -474,6 +479,14 @@ class Optimizer final : public AnyOptimizer {
     std::memcpy(&c, scalars.data(), sizeof c);
     [&]<std::size_t... k>(std::index_sequence<k...>) {
       std::array<detail::TensorValue, sizeof...(k)> s{states[k]...};
+      if constexpr (HasNorms<Rule>) {  // read from the device, once a tensor
+        const auto numbers = Rule::measure(c, x, g, s[k]...);
+        std::array<double, Rule::norms.size()> norms;
+        for (std::size_t j = 0; j < norms.size(); ++j) {
+          norms[j] = numbers[j].tensor.to(at::kDouble).norm().template item<double>();
+        }
+        c = Rule::with_norms(c, norms);
+      }
       Rule::update(c, x, g, s[k]...);
       ((states[k] = s[k].tensor), ...);
     }

@@ -10,7 +10,8 @@ namespace adabelief {
 template <RuleLike Rule>
 Options options_of(const Rule& rule, const Common& common = {}) {
   Options options(RuleEntry<Rule>::info());
-  std::apply([&](auto... option) { (options.set(option.name, rule.*option.member), ...); }, Rule::options());
+  std::apply([&](auto... option) { (options.set(option.name, static_cast<double>(rule.*option.member)), ...); },
+             Rule::options());
   if (common.weight_decay) options.set("weight_decay", *common.weight_decay);
   if (common.decay) options.set("decay", static_cast<double>(*common.decay));
   return options;

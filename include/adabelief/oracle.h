@@ -3,6 +3,8 @@
 // tested against it. Compile it with -ffp-contract=off where its bits are to be the kernels'.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <span>
 #include <vector>
 
@@ -26,15 +28,44 @@ struct Oracle {
   void step(std::span<const double> gradient) {
     ++t;
     const auto [coupled, lost] = options.decayed();
-    const auto c = scalars(std::make_index_sequence<std::tuple_size_v<decltype(Rule::options())>>{});
+    auto c = scalars(std::make_index_sequence<std::tuple_size_v<decltype(Rule::options())>>{});
+    std::vector<double> g(x.size());
     for (std::size_t i = 0; i < x.size(); ++i) {
-      const double g = gradient[i] + coupled * x[i];
+      g[i] = gradient[i] + coupled * x[i];
       x[i] = x[i] - lost * x[i];
-      std::apply([&](auto&... state) { Rule::update(c, x[i], g, state[i]...); }, states);
+    }
+    if constexpr (HasNorms<Rule>) {
+      std::array<double, Rule::norms.size()> norms;
+      for (std::size_t k = 0; k < norms.size(); ++k) {
+        norms[k] = norm([&](std::size_t i) {
+          return std::apply([&](const auto&... state) { return Rule::measure(c, x[i], g[i], state[i]...); }, states)[k];
+        });
+      }
+      c = Rule::with_norms(c, norms);
+    }
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      std::apply([&](auto&... state) { Rule::update(c, x[i], g[i], state[i]...); }, states);
     }
   }
 
  private:
+  // The 2-norm of number(0), number(1), ..., added in the order that cpu.h gives.
+  template <class Number>
+  double norm(Number number) const {
+    double sum = 0;
+    for (std::size_t first = 0; first < x.size(); first += cpu::block) {
+      std::array<double, cpu::lanes> part{};
+      for (std::size_t i = first; i < std::min(x.size(), first + cpu::block); ++i) {
+        part[i % cpu::lanes] += number(i) * number(i);
+      }
+      for (std::size_t half = cpu::lanes / 2; half > 0; half /= 2) {
+        for (std::size_t l = 0; l < half; ++l) part[l] += part[l + half];
+      }
+      sum += part[0];
+    }
+    return std::sqrt(sum);
+  }
+
   template <std::size_t... k>
   auto scalars(std::index_sequence<k...>) const {
     const auto list = Rule::options();

@@ -21,17 +21,36 @@ struct OptionInfo {
   std::span<const std::string_view> choices = {};  ///< the names of 0, 1, ... where the option is a choice
 };
 
+/// A preset without its rule's C++ type.
+struct PresetInfo {
+  std::string_view name, meaning;
+  std::span<const double> values;  ///< of the rule's own options, in their order
+  Common common;
+};
+
 /// A rule without its C++ type.
 struct RuleInfo {
   std::string_view name, summary, source;
   Common common;  ///< its defaults of these, where it has any
   std::span<const OptionInfo> options;
-  std::span<const std::string_view> states;
+  std::span<const PresetInfo> presets;
+  std::span<const std::string_view> states, norms;
   /// The scalars of step t from the options' values, in the order of `options`.
   std::array<double, cpu::max_scalars> (*scalars)(const double* options, double t);
-  std::array<std::array<cpu::Kernel, cpu::isa_names.size()>, type_names.size()> kernels;  ///< [Type][Isa]
+  template <class Function>
+  using PerTypeAndIsa = std::array<std::array<Function, cpu::isa_names.size()>, type_names.size()>;  ///< [Type][Isa]
+  PerTypeAndIsa<cpu::Kernel> kernels;
+  PerTypeAndIsa<cpu::Measure> measures;  ///< nullptr where the rule has no norms
+  cpu::WithNorms with_norms;             ///< nullptr where the rule has no norms
 
-  cpu::Kernel kernel(Type type) const { return kernels[int(type)][int(cpu::isa())]; }
+  /// The job of a tensor of that type without its tensor and scalars, on the instruction set in use.
+  cpu::Job job(Type type) const {
+    cpu::Job job{};
+    job.kernel = kernels[int(type)][int(cpu::isa())];
+    job.measure = measures[int(type)][int(cpu::isa())];
+    job.with_norms = with_norms;
+    return job;
+  }
 };
 
 /// A rule's entry, defined in kernel.h and compiled once for every rule.

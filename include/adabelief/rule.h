@@ -10,6 +10,13 @@
 //   scalars<S>(options..., t)    the scalars of step t = 1, 2, ...
 //   update<S, V>(c, x, g, m...)  one weight x with gradient g and its states, changed in place
 //   common                       where there is one: its defaults of the options that every rule has
+//   presets()                    where there are some: an array of Preset, named sets of options
+//
+// A rule that needs norms of a whole tensor, such as LAMB, has three members more:
+//
+//   norms                        what they are norms of
+//   measure<S, V>(c, x, g, m...) for one weight the numbers whose 2-norms over the tensor these are; changes nothing
+//   with_norms<S>(c, norms)      the scalars with which update() then runs
 //
 // Evaluators run update() with V = double (oracle.h), with V = float and double in the lanes of the CPU (kernel.h),
 // with V = a tensor (libtorch.h), and with S and V = a value that prints what is done with it (tools/symbol.h).
@@ -22,6 +29,7 @@
 #include <cstddef>
 #include <limits>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -90,7 +98,6 @@ struct Interval {
 inline constexpr Interval at_least_zero{0, std::numeric_limits<double>::infinity()};
 inline constexpr Interval above_zero{0, std::numeric_limits<double>::infinity(), false};
 inline constexpr Interval zero_to_below_one{0, 1};
-inline constexpr Interval no_or_yes{0, 1, true, true};
 
 /// What weight decay does with a weight x at strength w.
 enum class Decay : unsigned char {
@@ -100,6 +107,7 @@ enum class Decay : unsigned char {
 };
 
 inline constexpr std::array<std::string_view, 3> decay_names{"coupled", "decoupled", "fixed"};
+constexpr std::span<const std::string_view> names_of(Decay) { return decay_names; }
 
 /// The options that every rule has beside its own. What is not given is the rule's default: of its member `common`
 /// where it has one, such as AdamW, else 0 and coupled.
@@ -108,13 +116,52 @@ struct Common final {
   std::optional<Decay> decay{};
 };
 
-/// One option of a rule: a member of the rule's struct, a double or a bool.
+/// One option of a rule: a member of the rule's struct, a double with its range, a bool, or an enum 0, 1, ... with a
+/// function names_of(enum) beside it.
 template <class Rule, class T>
 struct Option {
   std::string_view name;
   T Rule::*member;
   Interval range;
   std::string_view meaning;
+
+  constexpr Option(std::string_view name, T Rule::*member, Interval range, std::string_view meaning)
+      : name(name), member(member), range(range), meaning(meaning) {}
+  constexpr Option(std::string_view name, T Rule::*member,
+                   std::string_view meaning) requires(!std::is_floating_point_v<T>)
+      : Option(name, member, {0, is_bool ? 1. : static_cast<double>(choices().size()) - 1, true, true}, meaning) {}
+
+  static constexpr bool is_bool = std::is_same_v<T, bool>;
+
+  /// The names of what an enum may be; none of a number or a bool.
+  static constexpr std::span<const std::string_view> choices() {
+    if constexpr (std::is_enum_v<T>) return names_of(T{});
+    return {};
+  }
+};
+
+/// A named set of a rule's options: what one published implementation does, or what results were made with.
+template <class Rule>
+struct Preset {
+  std::string_view name, meaning;
+  Rule rule;
+  Common common{};
+};
+
+/// The preset of that name among Rule::presets(); changed and handed on as `Optimizer opt(p.rule, weights, p.common)`.
+/// Does not compile for a constant name that there is not.
+template <class Rule>
+consteval Preset<Rule> preset(std::string_view name) {
+  for (const auto& one : Rule::presets()) {
+    if (one.name == name) return one;
+  }
+  throw "no such preset of the rule";
+}
+
+/// A rule with norms: an element's step depends on its whole tensor.
+template <class R>
+concept HasNorms = requires {
+  R::norms;
 };
 
 /// See the head of this file.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -71,32 +72,37 @@ const Executor serial{[] { return 1; },
                         for (int i = 0; i < tasks; ++i) task(context, i);
                       }};
 
-void run(std::span<const Job> jobs, const Executor& executor) noexcept {
+namespace {
+
+// Cuts the units of all jobs, laid end to end, into as many equal parts as are worth a task; the parts begin at
+// multiples of `grain`. Pass has units(job), the number of a job's units, and run(job, from, to).
+template <class Pass>
+void parts(std::span<const Job> jobs, const Executor& executor, std::size_t elements_a_unit, std::size_t grain) {
   struct Work {
     std::span<const Job> jobs;
-    std::size_t total = 0;
+    std::size_t grain, total = 0;
     int tasks = 1;
-  } work{jobs};
-  for (const Job& job : jobs) work.total += job.n;
+  } work{jobs, grain};
+  for (const Job& job : jobs) work.total += Pass::units(job);
 
   // A fork and join costs about as much as a few thousand weights: a task is worth making from here on.
   constexpr std::size_t least = 16384;
-  const std::size_t worth = work.total / least;
+  const std::size_t worth = work.total * elements_a_unit / least;
   work.tasks = worth < 2 ? 1 : static_cast<int>(std::min<std::size_t>(worth, std::max(1, executor.threads())));
 
-  // Task i takes the i-th of `tasks` equal parts of all elements laid end to end, cut at whole cache lines of floats.
   const auto task = [](void* context, int i) {
     const Work& w = *static_cast<const Work*>(context);
     const auto cut = [&](int part) {
-      return part == w.tasks ? w.total : w.total / 16 * std::size_t(part) / std::size_t(w.tasks) * 16;
+      return part == w.tasks ? w.total : w.total / w.grain * std::size_t(part) / std::size_t(w.tasks) * w.grain;
     };
     const std::size_t begin = cut(i), end = cut(i + 1);
     std::size_t first = 0;  // where the present job starts
     for (const Job& job : w.jobs) {
       if (first >= end) break;
-      const std::size_t from = std::max(begin, first) - first, to = std::min(end, first + job.n) - first;
-      if (from < to) job.kernel(job, from, to);
-      first += job.n;
+      const std::size_t units = Pass::units(job);
+      const std::size_t from = std::max(begin, first) - first, to = std::min(end, first + units) - first;
+      if (from < to) Pass::run(job, from, to);
+      first += units;
     }
   };
   if (work.tasks == 1) {
@@ -104,6 +110,42 @@ void run(std::span<const Job> jobs, const Executor& executor) noexcept {
   } else {
     executor.run(work.tasks, task, &work);
   }
+}
+
+struct Update {
+  static std::size_t units(const Job& job) { return job.n; }
+  static void run(const Job& job, std::size_t from, std::size_t to) { job.kernel(job, from, to); }
+};
+
+// Block by block, since blocks are what the order of a sum is made of.
+struct Norms {
+  static std::size_t units(const Job& job) { return job.measure ? (job.n + block - 1) / block : 0; }
+  static void run(const Job& job, std::size_t from, std::size_t to) {
+    for (std::size_t b = from; b < to; ++b) {
+      job.measure(job, b * block, std::min(job.n, (b + 1) * block), job.squares + b * max_norms);
+    }
+  }
+};
+
+void take_norms(Job& job) {
+  std::array<double, max_norms> norms{};
+  for (std::size_t b = 0; b < Norms::units(job); ++b) {
+    for (std::size_t k = 0; k < max_norms; ++k) norms[k] += job.squares[b * max_norms + k];
+  }
+  for (double& norm : norms) norm = std::sqrt(norm);
+  job.with_norms(job.scalars.data(), norms.data());
+}
+
+}  // namespace
+
+void run(std::span<Job> jobs, const Executor& executor) noexcept {
+  if (std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.measure != nullptr; })) {
+    parts<Norms>(jobs, executor, block, 1);
+    for (Job& job : jobs) {
+      if (job.measure) take_norms(job);
+    }
+  }
+  parts<Update>(jobs, executor, 1, 16);  // at whole cache lines of floats
 }
 
 }  // namespace adabelief::cpu

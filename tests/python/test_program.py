@@ -217,22 +217,26 @@ def without_escapes(text: str) -> str:
 # Listings and help
 
 
-def test_list_shows_every_rule_workload_experiment_and_data_set_with_a_description(here: Here) -> None:
+def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> None:
     done = here("list")
     assert done.returncode == 0
-    entries = dict(re.findall(r"^  (\S+)  +(\S.{20,})$", done.stdout, re.MULTILINE))
+    entries = dict(re.findall(r"^  (\S+(?: \S+)?)  +(\S.{20,})$", done.stdout, re.MULTILINE))
     experiments = [path.stem for path in EXPERIMENTS]
-    assert set(entries) == {*RULES, *WORKLOADS, *experiments, "cifar10", "fashion_mnist"}
+    presets = {name for name in entries if " " in name}
+    assert set(entries) - presets == {*RULES, *WORKLOADS, *experiments, "cifar10", "fashion_mnist"}
     assert "lr=0.001 beta1=0.9 beta2=0.999 eps=1e-08" in entries["adabelief"]
-    parts = [here("list", kind).stdout for kind in ("rules", "workloads", "experiments", "data")]
+    published = "eps=1e-16 rectify=pytorch-0.2.1 decay=decoupled, effective eps 3.16e-07"
+    assert published in entries["adabelief pytorch-0.2.1"]
+    parts = [here("list", kind).stdout for kind in ("rules", "presets", "workloads", "experiments", "data")]
     assert "".join(parts) == done.stdout
 
 
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("", "--version list train compare report data"),
+        ("", "--version list advise train compare report data"),
         ("list", "KIND"),
+        ("advise", "RULE --set"),
         ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --seed --epochs --batch --steps --threads"
          + " --precision --channels-last --label --out --data --quiet"),
         ("compare", "EXPERIMENT --resume --out --jobs --data --quiet"),
@@ -264,11 +268,11 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
-        ("trian", 2, "no command named 'trian'; did you mean train? There are: list, train, compare, report, data"),
+        ("trian", 2, "no command named 'trian'; did you mean train? There are: list, advise, train, compare, report, data"),
         ("train fashion_mnist_cnn --rule adam --sheduel x", 2,
          "no option named '--sheduel'; did you mean --schedule? There are: --help, --rule, "),
         ("compare quick --job=3", 2, "no option named '--job'; did you mean --jobs? There are: --help, --resume, "),
-        ("list rule", 1, "no list named 'rule'; did you mean rules? There are: rules, workloads, experiments, data"),
+        ("list rule", 1, "no list named 'rule'; did you mean rules? There are: rules, presets, workloads, experiments, data"),
         ("train fashon_mnist --rule adam", 1,
          "no workload named 'fashon_mnist'; did you mean fashion_mnist_cnn? There are: cifar10_resnet20, fashion_"),
         ("train fashion_mnist_cnn --rule adabelif", 1,
@@ -389,6 +393,34 @@ def test_every_experiment_of_the_project_can_be_read_and_lists_its_trials(here: 
     ]
 
 
+# advise
+
+
+def test_advise_says_what_a_rule_does_with_its_options_and_warns(here: Here) -> None:
+    done = here("advise", "adabelief")
+    assert (done.returncode, done.stderr) == (0, "")
+    for name, value in (("effective eps", "0.0031623"), ("stable curvature", "120.17"), ("first step", "0.0011111")):
+        assert re.search(rf"^  {name} +{value} ", done.stdout, re.MULTILINE)
+    assert "warning" not in done.stdout
+    done = here("advise", "adabelief", "--set", "beta1=0", "--set", "preset=pytorch-0.2.1")
+    assert "beta1=0 beta2=0.999 eps=1e-16" in done.stdout and "warning: beta1 = 0 leaves no belief" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["adabelif"], "no rule named 'adabelif'; did you mean adabelief?"),
+        (["adabelief", "--set", "preset=paperr"], "no preset named 'paperr'; did you mean paper?"),
+        (["adam", "--set", "preset=paper"], "adam: has no presets, got paper"),
+        (["adam", "--set", "beta1=1"], "adam: beta1 must lie in [0, 1), got 1"),
+        (["adam", "--set", "lr"], "--set takes NAME=VALUE, such as lr=1e-3, got lr"),
+    ],
+)
+def test_advise_refuses_what_it_does_not_know(here: Here, words: list[str], why: str) -> None:
+    done = here("advise", *words)
+    assert (done.returncode, done.stdout) == (1, "") and why in done.stderr
+
+
 # train
 
 
@@ -397,7 +429,10 @@ def test_a_record_has_every_field_and_tells_the_trial(here: Here) -> None:
     expected = {
         "type": "config", "record": 1, "run": "adabelief-eps-1e-16-s-3", "experiment": "", "rule": "adabelief",
         "workload": "fashion_mnist_cnn", "label": "adabelief eps=1e-16", "schedule": {"kind": "constant", "warmup": 0},
-        "options": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-16, "weight_decay": 0, "decay": "coupled"},
+        "options": {
+            "lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-16, "accumulate": True, "rectify": "none",
+            "weight_decay": 0, "decay": "coupled",
+        },
         "seed": -3, "epochs": 6, "batch": 16, "steps": 5, "steps_per_epoch": 3750, "parameters": 106122,
         "metric": {"name": "accuracy", "unit": "%", "better": "higher"}, "state_bytes": 2 * 4 * 106122,
         "precision": "float32", "channels_last": False, "threads": 1,

@@ -7,24 +7,29 @@ python make.py --check      run everything again and compare with the files; wri
 
 Every trajectory is also held against the rule's formula, written once more below and run in NumPy's long double; a
 file is written only if all of its cases agree with it to a tenth of their tolerance. A new rule is its defaults, its
-formula, the functions that build it in other libraries, and its cases.
+presets, its formula, the functions that build it in other libraries, and its cases.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
+import inspect
 import io
 import json
 import os
 import sys
+import types
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import adabelief as adabelief_slim
 import adabound as adabound_package
 import jax
 import lion_pytorch
@@ -106,18 +111,22 @@ PROBLEMS = {
 }
 ALL = tuple(PROBLEMS)
 
-# This project's options; a case stores all of them. COMMON's defaults hold where a rule has none of its own.
+# This project's options; a case without a preset stores all of them. COMMON's defaults hold where a rule has none of
+# its own.
 ADAM: Options = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 BOUNDS: Options = {"final_lr": 0.1, "gamma": 1e-3, "base_lr": 1e-3}
 DEFAULTS: dict[str, Options] = {
     "acprop": ADAM | {"eps": 1e-16},
-    "adabelief": ADAM,
+    "adabelief": ADAM | {"accumulate": True, "rectify": "none"},
     "adabound": ADAM | BOUNDS,
     "adam": ADAM,
     "adamw": ADAM | {"weight_decay": 1e-2, "decay": "decoupled"},
+    "amsbelief": ADAM | {"rectify": "none", "eps_in_max": False},
     "amsbound": ADAM | BOUNDS,
     "amsgrad": ADAM,
     "eadam": ADAM,
+    "fromage": {"lr": 1e-2},
+    "lamb": ADAM | {"eps": 1e-6, "lambda": 1e-2},
     "lion": {"lr": 1e-4, "beta1": 0.9, "beta2": 0.99, "decay": "decoupled"},
     "msvag": {"lr": 0.1, "beta": 0.9},
     "nadam": ADAM | {"lr": 2e-3, "momentum_decay": 4e-3},
@@ -129,12 +138,61 @@ DEFAULTS: dict[str, Options] = {
 }
 COMMON: Options = {"weight_decay": 0.0, "decay": "coupled"}
 
+# What a preset sets. A case with one stores it and what it changes, and its package is asked for the changes alone: its
+# own defaults have to be these.
+SINCE_0_1: Options = {"eps": 1e-16, "decay": "decoupled", "rectify": "pytorch-0.2.1"}
+TENSORFLOW: Options = {"eps": 1e-14, "decay": "decoupled", "rectify": "tensorflow-0.2.1"}
+PRESETS: dict[str, dict[str, Options]] = {
+    "adabelief": {
+        "paper": {},
+        "pytorch-0.0.5": {},
+        "pytorch-0.1.0": SINCE_0_1,
+        "pytorch-0.2.1": SINCE_0_1,
+        "tensorflow-0.2.1": TENSORFLOW,
+        "optax": {"eps": 1e-16, "decay": "decoupled"},
+        "timm": SINCE_0_1,
+        "ensmallen": {"eps": 1e-12},
+        "slim": {"accumulate": False, "decay": "decoupled"},
+    },
+    "amsbelief": {
+        "pytorch-0.0.5": {"eps_in_max": True},
+        "pytorch-0.1.0": SINCE_0_1 | {"eps_in_max": True},
+        "pytorch-0.2.1": SINCE_0_1,
+        "tensorflow-0.2.1": TENSORFLOW,
+        "timm": SINCE_0_1,
+    },
+    "yogi": {"torch_optimizer": {"initial_accumulator": 1e-6}},
+}
+
+
+def believed(o: Options, t: int, m, s, largest):
+    """The step by the belief, for a rate of 1; largest is s, or its maximum so far."""
+    kind, power = o["rectify"], o["beta2"] ** t
+    m_hat = m / (1 - o["beta1"] ** t)
+    step = m_hat / (np.sqrt(largest / (1 - power)) + o["eps"])
+    if kind == "none":
+        return step
+    most = 2 / (1 - o["beta2"]) - 1
+    rho = most - 2 * t * power / (1 - power)
+    if not (rho > 4 if kind == "pytorch-0.0.5" else rho >= 5):
+        return m if kind == "pytorch-0.0.5" else m_hat
+    r = np.sqrt((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho))
+    if kind == "pytorch-0.2.1":
+        return r * np.sqrt(1 - power) * m_hat / (np.sqrt(s) + o["eps"])
+    return r * step
+
 
 def adabelief(o: Options, t: int, x, g, m=0, s=0):
     m = o["beta1"] * m + (1 - o["beta1"]) * g
-    s = o["beta2"] * s + (1 - o["beta2"]) * (g - m) ** 2 + o["eps"]
-    m_hat, s_hat = m / (1 - o["beta1"] ** t), s / (1 - o["beta2"] ** t)
-    return x - o["lr"] * m_hat / (np.sqrt(s_hat) + o["eps"]), m, s
+    s = o["beta2"] * s + (1 - o["beta2"]) * (g - m) ** 2 + (o["eps"] if o["accumulate"] else 0)
+    return x - o["lr"] * believed(o, t, m, s, s), m, s
+
+
+def amsbelief(o: Options, t: int, x, g, m=0, s=0, largest=0):
+    m = o["beta1"] * m + (1 - o["beta1"]) * g
+    s = o["beta2"] * s + (1 - o["beta2"]) * (g - m) ** 2 + (0 if o["eps_in_max"] else o["eps"])
+    largest = np.maximum(largest, s) + (o["eps"] if o["eps_in_max"] else 0)
+    return x - o["lr"] * believed(o, t, m, s, largest), m, s, largest
 
 
 def adam(o: Options, t: int, x, g, m=0, v=0):
@@ -188,6 +246,24 @@ def eadam(o: Options, t: int, x, g, m=0, v=0):
     v = o["beta2"] * v + (1 - o["beta2"]) * g**2 + o["eps"]
     m_hat, v_hat = m / (1 - o["beta1"] ** t), v / (1 - o["beta2"] ** t)
     return x - o["lr"] * m_hat / np.sqrt(v_hat), m, v
+
+
+def norms_ratio(x, y):
+    """|x| / |y|, and 1 where one of them is 0."""
+    a, b = np.sqrt((x**2).sum()), np.sqrt((y**2).sum())
+    return a / b if a > 0 and b > 0 else 1
+
+
+def fromage(o: Options, t: int, x, g):
+    return ((x - o["lr"] * norms_ratio(x, g) * g) / np.sqrt(1 + o["lr"] ** 2),)
+
+
+def lamb(o: Options, t: int, x, g, m=0, v=0):
+    m = o["beta1"] * m + (1 - o["beta1"]) * g
+    v = o["beta2"] * v + (1 - o["beta2"]) * g**2
+    m_hat, v_hat = m / (1 - o["beta1"] ** t), v / (1 - o["beta2"] ** t)
+    u = m_hat / (np.sqrt(v_hat) + o["eps"]) + o["lambda"] * x
+    return x - o["lr"] * norms_ratio(x, u) * u, m, v
 
 
 def lion(o: Options, t: int, x, g, m=0):
@@ -258,9 +334,12 @@ FORMULAS = {
     "adabound": adabound,
     "adam": adam,
     "adamw": adam,
+    "amsbelief": amsbelief,
     "amsbound": amsbound,
     "amsgrad": amsgrad,
     "eadam": eadam,
+    "fromage": fromage,
+    "lamb": lamb,
     "lion": lion,
     "msvag": msvag,
     "nadam": nadam,
@@ -272,17 +351,20 @@ FORMULAS = {
 }
 
 
+def decayed(o: Options, x, g):
+    """x and g after weight decay, which comes before every rule."""
+    if o["decay"] == "coupled":
+        return x, g + o["weight_decay"] * x
+    return x * (1 - o["weight_decay"] * (o["lr"] if o["decay"] == "decoupled" else 1)), g
+
+
 def formula(rule: str, options: Options) -> Step:
     o = {name: np.longdouble(value) if isinstance(value, float) else value for name, value in options.items()}
     state: tuple = ()
 
     def step(t: int, x: np.ndarray, g: np.ndarray) -> np.ndarray:
         nonlocal state
-        wd, kind = o["weight_decay"], o["decay"]
-        if kind == "coupled":
-            g = g + wd * x
-        else:
-            x = x * (1 - (o["lr"] * wd if kind == "decoupled" else wd))
+        x, g = decayed(o, x, g)
         x, *state = FORMULAS[rule](o, t, x, g, *state)
         return x
 
@@ -307,20 +389,50 @@ def torch_sgd(o: Options, weights: list) -> torch.optim.Optimizer:
     return torch.optim.SGD(weights, o["lr"], o["momentum"], o["dampening"], o["weight_decay"], nesterov=o["nesterov"])
 
 
-def adabelief_pytorch(o: Options, weights: list) -> torch.optim.Optimizer:
-    decouple, fixed = o["decay"] != "coupled", o["decay"] == "fixed"
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints, even without its change log
-        return AdaBelief(
-            weights,
-            o["lr"],
-            betas(o),
-            o["eps"],
-            o["weight_decay"],
-            weight_decouple=decouple,
-            fixed_decay=fixed,
-            rectify=False,
-            print_change_log=False,
-        )
+def named(o: Options, *names: str) -> Options:
+    """Those of these options that o has, as the packages for PyTorch call them."""
+    both = {"betas": (o.get("beta1", 0.9), o.get("beta2", 0.999))} if "beta1" in o or "beta2" in o else {}
+    return {name: o[name] for name in names if name in o} | both
+
+
+def torch_belief(load: Callable, decoupled: str, o: Options, weights: list, **more: Any) -> torch.optim.Optimizer:
+    """Any AdaBelief for PyTorch, which calls its decoupled decay so."""
+    kwargs = named(o, "lr", "eps", "weight_decay") | more
+    if "rectify" in o:
+        kwargs["rectify"] = o["rectify"] != "none"
+    if "decay" in o:
+        kwargs[decoupled] = o["decay"] != "coupled"
+    if o.get("decay") == "fixed":
+        kwargs["fixed_decay"] = True
+    with contextlib.redirect_stdout(io.StringIO()):  # they print, some even without their change log
+        return load()(weights, **kwargs)
+
+
+@cache
+def old_adabelief(version: str) -> type:
+    """AdaBelief of an adabelief-pytorch that is installed beside the newest, as README.md tells."""
+    folder = Path(sys.prefix) / f"adabelief-pytorch-{version}"
+    if version not in (found.version for found in metadata.distributions(path=[str(folder)])):
+        sys.exit(f"no adabelief-pytorch {version} in {folder}; install it there as README.md tells")
+    path = folder / "adabelief_pytorch" / "AdaBelief.py"
+    spec = importlib.util.spec_from_file_location(f"adabelief_pytorch_{version}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.AdaBelief
+
+
+@cache
+def timm_optim(name: str) -> Any:
+    """The module timm.optim.NAME alone, since timm as a whole wants torchvision and more."""
+    package = types.ModuleType("timm_optim")
+    package.__path__ = [str(metadata.distribution("timm").locate_file("timm/optim"))]
+    sys.modules["timm_optim"] = package
+    return importlib.import_module(f"timm_optim.{name}")
+
+
+def timm_lamb(o: Options, weights: list) -> torch.optim.Optimizer:
+    kwargs = {"weight_decay": o["lambda"], "max_grad_norm": None, "always_adapt": True}
+    return timm_optim("lamb").Lamb(weights, o["lr"], betas=betas(o), eps=o["eps"], **kwargs)
 
 
 def torch_nadam(o: Options, weights: list) -> torch.optim.Optimizer:
@@ -380,12 +492,16 @@ def pytorch_optimizer_padam(o: Options, weights: list) -> torch.optim.Optimizer:
     return pytorch_optimizer.load_optimizer("padam")(weights, o["lr"], betas(o), **kwargs)
 
 
+def pytorch_optimizer_fromage(o: Options, weights: list) -> torch.optim.Optimizer:
+    return pytorch_optimizer.load_optimizer("fromage")(weights, o["lr"])
+
+
 def lion_pytorch_lion(o: Options, weights: list) -> torch.optim.Optimizer:
     return lion_pytorch.Lion(weights, o["lr"], betas(o), o["weight_decay"])
 
 
 def torch_optimizer_yogi(o: Options, weights: list) -> torch.optim.Optimizer:
-    return torch_optimizer.Yogi(weights, o["lr"], betas(o), o["eps"], o["initial_accumulator"], o["weight_decay"])
+    return torch_optimizer.Yogi(weights, **named(o, "lr", "eps", "initial_accumulator", "weight_decay"))
 
 
 def optax_acprop(o: Options) -> optax.GradientTransformation:
@@ -415,7 +531,9 @@ def optax_yogi(o: Options) -> optax.GradientTransformation:
 
 
 def optax_adabelief(o: Options) -> optax.GradientTransformation:
-    return optax.scale_by_belief(*betas(o), eps=o["eps"], eps_root=o["eps"])
+    both = {"b1": o.get("beta1", 0.9), "b2": o.get("beta2", 0.999)}
+    eps = {"eps": o["eps"], "eps_root": o["eps"] if o.get("accumulate", True) else 0.0} if "eps" in o else {}
+    return optax.scale_by_belief(**both, **eps)
 
 
 def optax_adam(o: Options) -> optax.GradientTransformation:
@@ -426,11 +544,23 @@ def optax_sgd(o: Options) -> optax.GradientTransformation:
     return optax.trace(o["momentum"], o["nesterov"])
 
 
+def optax_fromage(o: Options) -> optax.GradientTransformation:
+    return optax.fromage(o["lr"], min_norm=0.0)
+
+
+def optax_lamb(o: Options) -> optax.GradientTransformation:
+    return optax.lamb(o["lr"], *betas(o), eps=o["eps"], weight_decay=o["lambda"])
+
+
+# The following make a step of what build returns; options are those of this project.
+
+
 def run_torch(build: Callable, options: Options, start: list[float]) -> Step:
     weights = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
-    optimizer = build(options, [weights])
+    optimizer = build([weights])
 
     def step(t: int, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        weights.data.copy_(torch.from_numpy(x))
         weights.grad = torch.tensor(g)  # a copy: adabelief-pytorch adds coupled decay to it
         optimizer.step()
         return weights.detach().numpy().copy()
@@ -444,13 +574,18 @@ def run_optax(build: Callable, options: Options, start: list[float]) -> Step:
     none = optax.identity()
     chain = optax.chain(
         optax.add_decayed_weights(wd) if kind == "coupled" else none,
-        build(options),
+        build(),
         optax.add_decayed_weights(wd) if kind == "decoupled" else none,
         optax.scale_by_learning_rate(options["lr"]),
         optax.add_decayed_weights(-wd) if kind == "fixed" else none,
     )
-    state = chain.init(jax.numpy.array(start))
-    update = jax.jit(chain.update)
+    return run_transformation(lambda: chain, options, start)
+
+
+def run_transformation(build: Callable, options: Options, start: list[float]) -> Step:
+    transformation = build()
+    state = transformation.init(jax.numpy.array(start))
+    update = jax.jit(transformation.update)
 
     def step(t: int, x: np.ndarray, g: np.ndarray) -> np.ndarray:
         nonlocal state
@@ -460,19 +595,60 @@ def run_optax(build: Callable, options: Options, start: list[float]) -> Step:
     return step
 
 
-def run_formula(rule: str, options: Options, start: list[float]) -> Step:
-    return formula(rule, options)
+def with_decay(run: Callable, build: Callable, options: Options, start: list[float]) -> Step:
+    """What has no weight decay, or has it in another place, with that of the formula."""
+    inner = run(build, options, start)
+
+    def step(t: int, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        return inner(t, *decayed(options, x, g))
+
+    return step
+
+
+def run_formula(build: Callable, options: Options, start: list[float]) -> Step:
+    return build()
+
+
+def run_tensorflow(build: Callable, options: Options, start: list[float]) -> Step:
+    return build(start)
+
+
+def tensorflow_belief(amsgrad: bool, o: Options, start: list[float]) -> Step:
+    """Its numbers are given as tensors, its defaults too, as it keeps what is none in float even for double weights."""
+    os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    import tensorflow as tf  # takes seconds, and no other rule needs it
+
+    tf.keras.optimizers.Optimizer = tf.keras.optimizers.legacy.Optimizer  # its base class is of 2021
+    from adabelief_tf import AdaBeliefOptimizer
+
+    ours = {"learning_rate": "lr", "beta_1": "beta1", "beta_2": "beta2", "weight_decay": "weight_decay"}
+    theirs = {name: p.default for name, p in inspect.signature(AdaBeliefOptimizer).parameters.items()}
+    numbers = {name: o.get(ours.get(name), theirs[name]) for name in (*ours, "sma_threshold")}
+    kwargs = {name: tf.constant(value, tf.float64) for name, value in numbers.items()}
+    if "eps" in o:
+        kwargs["epsilon"] = o["eps"]
+    if "rectify" in o:
+        kwargs["rectify"] = o["rectify"] != "none"
+    optimizer = AdaBeliefOptimizer(**kwargs, amsgrad=amsgrad, print_change_log=False)
+    weights = tf.Variable(start, dtype=tf.float64)
+
+    def step(t: int, x: np.ndarray, g: np.ndarray) -> np.ndarray:
+        optimizer.apply_gradients([(tf.constant(g, tf.float64), weights)])
+        return weights.numpy()
+
+    return step
 
 
 TORCH, BELIEF, OPTAX = "torch", "adabelief-pytorch", "optax"
+P005, P010, P020 = (f"adabelief-pytorch {old}" for old in ("0.0.5", "0.1.0", "0.2.0"))
 BOUND, KOZISTR, JETTIFY, LION = "adabound", "pytorch-optimizer", "torch-optimizer", "lion-pytorch"
+TIMM, SLIM, TF = "timm", "adabelief-slim", "adabelief-tf"
 PAPER = "numpy"  # the formula above in long double, where no implementation of the paper's rule installs
 IMPLEMENTATIONS = {
     (TORCH, "adam"): (run_torch, torch_adam),
     (TORCH, "adamw"): (run_torch, torch_adam),
     (TORCH, "amsgrad"): (run_torch, torch_amsgrad),
     (TORCH, "sgd"): (run_torch, torch_sgd),
-    (BELIEF, "adabelief"): (run_torch, adabelief_pytorch),
     (OPTAX, "adabelief"): (run_optax, optax_adabelief),
     (OPTAX, "adam"): (run_optax, optax_adam),
     (OPTAX, "sgd"): (run_optax, optax_sgd),
@@ -493,23 +669,60 @@ IMPLEMENTATIONS = {
     (JETTIFY, "yogi"): (run_torch, torch_optimizer_yogi),
     (LION, "lion"): (run_torch, lion_pytorch_lion),
     (KOZISTR, "padam"): (run_torch, pytorch_optimizer_padam),
-    (PAPER, "eadam"): (run_formula, "eadam"),
-    (PAPER, "padam"): (run_formula, "padam"),
+    (PAPER, "eadam"): (run_formula, partial(formula, "eadam")),
+    (PAPER, "padam"): (run_formula, partial(formula, "padam")),
+    (KOZISTR, "fromage"): (partial(with_decay, run_torch), pytorch_optimizer_fromage),
+    (OPTAX, "fromage"): (partial(with_decay, run_transformation), optax_fromage),
+    (TIMM, "lamb"): (partial(with_decay, run_torch), timm_lamb),
+    (OPTAX, "lamb"): (partial(with_decay, run_transformation), optax_lamb),
+    (TF, "adabelief"): (run_tensorflow, partial(tensorflow_belief, False)),
+    (TF, "amsbelief"): (run_tensorflow, partial(tensorflow_belief, True)),
 }
-PACKAGES = {OPTAX: ("optax", "jax", "jaxlib"), TORCH: ("torch",), PAPER: ("numpy",)} | {
-    package: (package, "torch") for package in (BELIEF, BOUND, KOZISTR, JETTIFY, LION)
-}
+for library, load, decoupled in (
+    (BELIEF, lambda: AdaBelief, "weight_decouple"),
+    *((old, partial(old_adabelief, old.partition(" ")[2]), "weight_decouple") for old in (P005, P010, P020)),
+    (TIMM, lambda: timm_optim("adabelief").AdaBelief, "decoupled_decay"),
+    (SLIM, lambda: adabelief_slim.AdaBelief, "weight_decouple"),
+):
+    build = partial(torch_belief, load, decoupled)
+    IMPLEMENTATIONS[library, "adabelief"] = run_torch, build
+    IMPLEMENTATIONS[library, "amsbelief"] = run_torch, partial(build, amsgrad=True)
+
+PACKAGES = {
+    OPTAX: ("optax", "jax", "jaxlib"),
+    TORCH: ("torch",),
+    PAPER: ("numpy",),
+    TF: (TF, "tensorflow-cpu", "tf_keras"),
+} | {package: (package, "torch") for package in (BELIEF, P005, P010, P020, BOUND, KOZISTR, JETTIFY, LION, TIMM, SLIM)}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Options beyond the defaults, run on each problem by each implementation."""
+    """Options beyond the defaults or a preset, run on each problem by each implementation."""
 
     label: str
     options: Options
     problems: tuple[str, ...]
     by: tuple[str, ...]
     tolerance: float = TOLERANCE  # larger, with the reason, where the other side's own roundings are
+    asked: Options = field(default_factory=dict)  # of the implementation, beyond options
+
+
+def preset(name: str, changes: Options, problems: tuple[str, ...], by: str, **more: Any) -> Setting:
+    """A preset with changes to it."""
+    told = [f"{option} {value}" for option, value in (changes | more.get("asked", {})).items()]
+    return Setting(", ".join([f"preset {name}", *told]), {"preset": name} | changes, problems, (by,), **more)
+
+
+RHO = 3e-11  # the reason is radam's, below: rho has eleven digits
+
+
+def rectified(name: str, by: str) -> tuple[Setting, Setting]:
+    """A preset that rectifies, as it is."""
+    return (
+        preset(name, {}, ("noisy", "constant", "flipping", "huge"), by),
+        preset(name, {}, ("sparse", "tiny"), by, tolerance=RHO),
+    )
 
 
 # Not here, because the implementation means something else: optax's amsgrad (the maximum of v after its bias
@@ -599,13 +812,15 @@ SETTINGS = {
     # Not constant and not flipping: v reaches g^2 at step 1 / (1 - beta2), and the sign that follows is of a rounding.
     "yogi": [
         Setting("from 0", {}, ("noisy", "sparse", "huge", "tiny"), (JETTIFY,)),
-        Setting("from 1e-6", {"initial_accumulator": 1e-6}, ("noisy", "sparse", "tiny"), (JETTIFY, OPTAX)),
+        Setting("from 1e-6", {"initial_accumulator": 1e-6}, ("noisy", "sparse", "tiny"), (OPTAX,)),
+        preset("torch_optimizer", {}, ("noisy", "sparse", "huge", "tiny"), JETTIFY),
+        preset("torch_optimizer", {"weight_decay": 1e-2}, ("noisy",), JETTIFY),
         Setting("betas .5 .9", {"lr": 1e-3, "beta1": 0.5, "beta2": 0.9, "eps": 1e-8}, ("noisy",), (JETTIFY,)),
         Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy",), (JETTIFY,)),
     ],
     "adabelief": [
-        Setting("eps 1e-8", {}, ALL, (BELIEF, OPTAX)),
-        Setting("eps 1e-16", {"eps": 1e-16}, ALL, (BELIEF, OPTAX)),
+        Setting("defaults", {}, ALL, (BELIEF,)),
+        Setting("eps 1e-16", {"eps": 1e-16}, ("noisy", "sparse"), (BELIEF,)),
         Setting("betas .5 .999", {"beta1": 0.5, "eps": 1e-12}, ("noisy", "sparse", "flipping"), (BELIEF, OPTAX)),
         Setting("betas .9 .9", {"lr": 1e-2, "beta2": 0.9, "eps": 1e-10}, ("noisy", "sparse"), (BELIEF, OPTAX)),
         Setting("beta1 0", {"lr": 1e-4, "beta1": 0.0}, ("noisy",), (BELIEF, OPTAX)),
@@ -614,6 +829,83 @@ SETTINGS = {
         Setting("coupled decay, eps 1e-16", {"eps": 1e-16, "weight_decay": 0.1}, ("noisy",), (BELIEF, OPTAX)),
         Setting("decoupled decay", {"weight_decay": 0.1, "decay": "decoupled"}, ("noisy", "constant"), (BELIEF, OPTAX)),
         Setting("fixed decay", {"weight_decay": 1e-3, "decay": "fixed"}, ("noisy", "sparse"), (BELIEF, OPTAX)),
+        # ensmallen is C++, and for the paper's choice optax is as good as any: both are optax told of an eps.
+        preset("paper", {}, ALL, OPTAX, asked={"eps": 1e-8}),
+        preset("paper", {"weight_decay": 1e-2}, ("noisy",), OPTAX, asked={"eps": 1e-8}),
+        preset("ensmallen", {}, ALL, OPTAX, asked={"eps": 1e-12}),
+        preset("optax", {}, ALL, OPTAX),
+        preset("optax", {"weight_decay": 0.1}, ("noisy",), OPTAX),
+        preset("optax", {"eps": 1e-8, "accumulate": False}, ("noisy", "sparse", "tiny"), OPTAX),  # eps_root=0
+        preset("pytorch-0.0.5", {}, ALL, P005),
+        preset("pytorch-0.0.5", {"rectify": "pytorch-0.0.5"}, ("noisy", "sparse"), P005, tolerance=RHO),
+        preset("pytorch-0.0.5", {"rectify": "pytorch-0.0.5", "beta2": 0.9}, ("noisy",), P005),
+        preset("pytorch-0.0.5", {"weight_decay": 1e-2}, ("noisy",), P005),
+        preset("pytorch-0.0.5", {"weight_decay": 0.1, "decay": "decoupled"}, ("noisy",), P005),
+        preset("pytorch-0.0.5", {"weight_decay": 1e-3, "decay": "fixed"}, ("noisy",), P005),
+        *rectified("pytorch-0.1.0", P010),
+        preset("pytorch-0.1.0", {"rectify": "none"}, ("noisy", "sparse"), P010),
+        preset("pytorch-0.1.0", {"weight_decay": 0.1}, ("noisy",), P010),
+        preset("pytorch-0.1.0", {"weight_decay": 1e-3, "decay": "fixed"}, ("noisy",), P010),
+        # Its coupled decay comes after m and s, where the gradient is no longer used.
+        preset("pytorch-0.1.0", {}, ("noisy",), P010, asked={"weight_decay": 1e-2, "decay": "coupled"}),
+        *rectified("pytorch-0.2.1", BELIEF),
+        preset("pytorch-0.2.1", {}, ("noisy",), P020),
+        preset("pytorch-0.2.1", {"rectify": "none"}, ("noisy", "sparse"), BELIEF),
+        preset("pytorch-0.2.1", {"eps": 1e-8, "beta1": 0.5, "beta2": 0.9}, ("noisy", "sparse"), BELIEF),
+        preset("pytorch-0.2.1", {"weight_decay": 1e-2, "decay": "coupled"}, ("noisy",), BELIEF),
+        preset("pytorch-0.2.1", {"weight_decay": 0.1}, ("noisy",), BELIEF),
+        preset("pytorch-0.2.1", {"weight_decay": 1e-3, "decay": "fixed"}, ("noisy",), BELIEF),
+        *rectified("tensorflow-0.2.1", TF),
+        preset("tensorflow-0.2.1", {"rectify": "none"}, ("noisy", "sparse"), TF),
+        preset("tensorflow-0.2.1", {"eps": 1e-8, "beta1": 0.5, "beta2": 0.9}, ("noisy",), TF),
+        preset("tensorflow-0.2.1", {"weight_decay": 0.1}, ("noisy",), TF),
+        *rectified("timm", TIMM),
+        preset("timm", {"rectify": "none"}, ("noisy",), TIMM),
+        preset("timm", {"weight_decay": 1e-2, "decay": "coupled"}, ("noisy",), TIMM),
+        preset("timm", {"weight_decay": 0.1}, ("noisy",), TIMM),
+        preset("slim", {}, ALL, SLIM),
+        preset("slim", {"rectify": "pytorch-0.2.1"}, ("noisy", "sparse"), SLIM, tolerance=RHO),
+        preset("slim", {"weight_decay": 1e-2, "decay": "coupled"}, ("noisy",), SLIM),
+        preset("slim", {"weight_decay": 0.1}, ("noisy",), SLIM),
+    ],
+    "amsbelief": [
+        Setting("defaults", {}, ALL, (BELIEF,)),
+        Setting("betas .5 .9", {"lr": 1e-2, "beta1": 0.5, "beta2": 0.9}, ("noisy", "sparse"), (BELIEF,)),
+        Setting("fixed decay", {"weight_decay": 1e-3, "decay": "fixed"}, ("noisy",), (BELIEF,)),
+        preset("pytorch-0.0.5", {}, ("noisy", "sparse", "constant", "flipping", "huge"), P005),
+        preset("pytorch-0.0.5", {}, ("tiny",), P005, tolerance=2e-12),  # a weight that walks back to 0
+        preset("pytorch-0.0.5", {"rectify": "pytorch-0.0.5"}, ("noisy", "sparse"), P005, tolerance=RHO),
+        preset("pytorch-0.0.5", {"weight_decay": 1e-2}, ("noisy",), P005),
+        *rectified("pytorch-0.1.0", P010),
+        preset("pytorch-0.1.0", {"rectify": "none"}, ("noisy", "sparse"), P010),
+        preset("pytorch-0.1.0", {"weight_decay": 0.1}, ("noisy",), P010),
+        *rectified("pytorch-0.2.1", BELIEF),
+        preset("pytorch-0.2.1", {"rectify": "none"}, ("noisy", "sparse"), BELIEF),
+        preset("pytorch-0.2.1", {"rectify": "none"}, ("noisy",), P020),
+        preset("pytorch-0.2.1", {"weight_decay": 0.1}, ("noisy",), BELIEF),
+        *rectified("tensorflow-0.2.1", TF),
+        preset("tensorflow-0.2.1", {"rectify": "none", "weight_decay": 0.1}, ("noisy", "sparse"), TF),
+        *rectified("timm", TIMM),
+        preset("timm", {"rectify": "none", "weight_decay": 0.1}, ("noisy", "sparse"), TIMM),
+    ],
+    # sparse has steps where all of the gradient is 0, and tiny starts from weights that are. The rounding of
+    # sqrt(1 + lr^2) is the same in every step, so that a thousand add up.
+    "fromage": [
+        Setting("defaults", {}, ALL, (KOZISTR,), tolerance=2e-12),
+        Setting("defaults", {}, ("noisy", "sparse", "tiny"), (OPTAX,), tolerance=2e-12),
+        Setting("lr .5", {"lr": 0.5}, ("noisy", "sparse"), (KOZISTR,)),
+        Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy",), (KOZISTR,)),
+        Setting("decoupled decay", {"weight_decay": 0.1, "decay": "decoupled"}, ("noisy",), (KOZISTR,)),
+        Setting("fixed decay", {"weight_decay": 1e-3, "decay": "fixed"}, ("noisy",), (KOZISTR,)),
+    ],
+    "lamb": [
+        Setting("defaults", {}, ALL, (TIMM, OPTAX)),
+        Setting("lambda 0", {"lambda": 0.0}, ("noisy", "sparse"), (TIMM,)),
+        Setting("lambda .5", {"lr": 1e-2, "lambda": 0.5}, ("noisy", "sparse"), (TIMM,)),
+        Setting("betas .5 .9", {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}, ("noisy", "flipping"), (OPTAX,)),
+        Setting("coupled decay", {"weight_decay": 1e-2}, ("noisy",), (TIMM,)),
+        Setting("decoupled decay", {"weight_decay": 0.1, "decay": "decoupled"}, ("noisy",), (TIMM,)),
+        Setting("fixed decay", {"weight_decay": 1e-3, "decay": "fixed"}, ("noisy",), (OPTAX,)),
     ],
     "adam": [
         Setting("defaults", {}, ALL, (TORCH, OPTAX)),
@@ -645,7 +937,8 @@ SETTINGS = {
 
 
 def version(package: str) -> str:
-    return metadata.version(package).partition("+")[0]  # 2.13.0+cpu and 2.13.0 are the same sources
+    package, _, old = package.partition(" ")
+    return old or metadata.version(package).partition("+")[0]  # 2.13.0+cpu and 2.13.0 are the same sources
 
 
 def trajectory(problem: Problem, step: Step, kind: type = np.float64) -> np.ndarray:
@@ -668,7 +961,9 @@ def make(rule: str) -> tuple[dict[str, Any], bool]:
     cases, packages, agrees = [], set(), True
     to_formula, between = [], []
     for setting in SETTINGS[rule]:
-        options = COMMON | DEFAULTS[rule] | setting.options
+        changes = dict(setting.options)
+        preset = changes.pop("preset", None)
+        options = COMMON | DEFAULTS[rule] | (PRESETS[rule][preset] if preset else {}) | changes
         for name in setting.problems:
             problem = PROBLEMS[name]
             exact = trajectory(problem, formula(rule, options), np.longdouble)
@@ -676,10 +971,11 @@ def make(rule: str) -> tuple[dict[str, Any], bool]:
             paths = []
             for library in setting.by:
                 run, build = IMPLEMENTATIONS[library, rule]
-                path = trajectory(problem, run(build, options, problem.start))
+                asked = (changes if preset else options) | setting.asked
+                path = trajectory(problem, run(partial(build, asked), options, problem.start))
                 distance = error(path, exact, scale)
                 to_formula.append(distance)
-                implementation = f"{library} {version(library)}"
+                implementation = f"{library.partition(' ')[0]} {version(library)}"
                 title = f"{implementation}, {setting.label}, {name}"
                 if not distance <= setting.tolerance / 10:
                     print(f"{rule}: {title}: differs from the formula by {distance:.1e}", file=sys.stderr)
@@ -691,7 +987,7 @@ def make(rule: str) -> tuple[dict[str, Any], bool]:
                         "name": title,
                         "implementation": implementation,
                         "problem": name,
-                        "options": options,
+                        "options": setting.options if preset else options,
                         "tolerance": setting.tolerance,
                         "scale": scale,
                         "start": problem.start,
@@ -703,7 +999,11 @@ def make(rule: str) -> tuple[dict[str, Any], bool]:
                 between.append(error(*paths, scale))
     pair = f", {np.max(between):.1e} between two implementations ({len(between)} pairs)" if between else ""
     print(f"{rule}: {len(cases)} cases; largest difference {np.max(to_formula):.1e} to the formula{pair}")
-    return {"made_by": {package: version(package) for package in sorted(packages)}, "cases": cases}, agrees
+    made_by: dict[str, str] = {}
+    for package in sorted(packages, key=lambda one: (one.partition(" ")[0], version(one))):
+        name = package.partition(" ")[0]
+        made_by[name] = f"{made_by[name]}, {version(package)}" if name in made_by else version(package)
+    return {"made_by": made_by, "cases": cases}, agrees
 
 
 def problems() -> dict[str, Any]:

@@ -31,7 +31,7 @@ struct RMSprop final {
         Option{"alpha", &RMSprop::alpha, zero_to_below_one, "decay of v, the mean of the gradient's square"},
         Option{"eps", &RMSprop::eps, at_least_zero, "added to the root of v"},
         Option{"momentum", &RMSprop::momentum, zero_to_below_one, "decay of b, the sum of past steps"},
-        Option{"centered", &RMSprop::centered, no_or_yes, "take the squared mean of the gradient from v"}};
+        Option{"centered", &RMSprop::centered, "take the squared mean of the gradient from v"}};
   }
 
   template <class S>

@@ -24,7 +24,7 @@ struct SGD final {
     return std::tuple{Option{"lr", &SGD::lr, at_least_zero, "step size"},
                       Option{"momentum", &SGD::momentum, zero_to_below_one, "decay of b, the sum of past gradients"},
                       Option{"dampening", &SGD::dampening, zero_to_below_one, "share of g kept out of b after step 1"},
-                      Option{"nesterov", &SGD::nesterov, no_or_yes, "step by g + momentum * b instead of b"}};
+                      Option{"nesterov", &SGD::nesterov, "step by g + momentum * b instead of b"}};
   }
 
   template <class S>

@@ -29,6 +29,13 @@ struct Yogi final {
         Option{"initial_accumulator", &Yogi::initial_accumulator, at_least_zero, "m and v before step 1"}};
   }
 
+  static constexpr auto presets() {
+    return std::array{
+        Preset<Yogi>{"torch_optimizer",
+                     "torch_optimizer, pytorch_optimizer and optax, and with it the AdaBelief paper's runs",
+                     {.initial_accumulator = 1e-6}}};
+  }
+
   template <class S>
   struct Scalars {
     S beta1, one_beta1, one_beta2, eps, step, root, start_m, start_v;
