@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 // print_rules ROOT [--check]: writes ROOT/docs/rules, a page a rule and their list, from the rules themselves. With
 // --check it writes nothing and says which pages are not what it would write.
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <regex>
 #include <sstream>
 #include <stdexcept>
@@ -97,9 +99,9 @@ void define(const Node& node, Lines& lines) {
   if (local) lines.emplace_back(node->latex, latex(node->over[0]));
 }
 
+// What is assigned, with the definitions that it needs.
 Lines lines_of(const Trace& trace) {
   Lines lines;
-  for (const auto& condition : trace.conditions) define(condition.left, lines), define(condition.right, lines);
   for (const auto& [base, formula] : trace.assigned) {
     if (is(formula, 0)) continue;  // a state that stays so
     define(formula, lines);
@@ -137,10 +139,13 @@ class Runner {
       for (auto& one : paths(options, zero)) all.push_back(std::move(one));
     }
     // What is assigned more than once, and which locals are worth a line, is known after a first run.
-    std::map<std::string, std::size_t> uses, sizes;
-    for (const Case& one : all) count(one.trace, uses, sizes);
-    for (const auto& [place, size] : sizes) {
-      if (size <= 2 || (size <= 4 && uses[place] == 1)) inlined_.insert(place);
+    std::map<std::string, std::size_t> uses;
+    std::map<std::string, Node> locals;
+    for (const Case& one : all) count(one.trace, uses, locals);
+    for (const auto& [place, local] : locals) {
+      const bool correction = local->timed && !std::isnan(local->value);
+      const int size = leaves(local->over[0]);
+      if (size <= 2 || (size <= 4 && (uses[place] == 1 || correction))) inlined_.insert(place);
     }
     for (Case& one : all) {
       std::map<std::string, int> passing;
@@ -200,26 +205,25 @@ class Runner {
     return zero;
   }
 
-  // How often each local is read, and how much there is to read in it.
-  static void count(const Trace& trace, std::map<std::string, std::size_t>& uses,
-                    std::map<std::string, std::size_t>& sizes) {
+  // The locals by their places, and how often each is read.
+  static void count(const Trace& trace, std::map<std::string, std::size_t>& uses, std::map<std::string, Node>& locals) {
     std::map<std::string, std::size_t> here;
     const std::function<void(const Node&)> visit = [&](const Node& node) {
       if (!node->place.empty() && ++here[node->place] > 1) return;
       for (const auto* side : {&node->over, &node->under}) {
         for (const Node& part : *side) visit(part);
       }
-      if (!node->place.empty()) sizes[node->place] = leaves(node->over[0]);
+      if (!node->place.empty()) locals[node->place] = node;
     };
     for (const auto& condition : trace.conditions) visit(condition.left), visit(condition.right);
     for (const auto& [base, formula] : trace.assigned) visit(formula);
     for (const auto& [place, times] : here) uses[place] = std::max(uses[place], times);
   }
 
-  void run(Case& one, std::map<std::string, int> passing) const {
+  void run(Case& one, const std::map<std::string, int>& passing) const {
     one.trace = {};
     one.trace.turned = one.turned;
-    one.trace.passing = std::move(passing);
+    one.trace.passing = passing;
     one.trace.inlined = inlined_;
     one.trace.declared = [&](const std::source_location& place) { return declared(root_, place); };
     Trace::current() = &one.trace;
@@ -232,7 +236,7 @@ class Runner {
       }
     };
     const Symbol t(make({.kind = Expression::name, .latex = "t", .value = 1e6, .timed = true}));
-    const auto c = [&]<std::size_t... k>(std::index_sequence<k...>) {
+    auto c = [&]<std::size_t... k>(std::index_sequence<k...>) {
       return Rule::template scalars<Symbol>(typed(std::get<k>(list), one.options[k])..., t);
     }
     (std::make_index_sequence<std::tuple_size_v<decltype(list)>>{});
@@ -244,6 +248,21 @@ class Runner {
       for (std::size_t i = 0; i < s.size(); ++i) {
         if (!one.zero[i]) s[i] = Symbol(Symbol::at(header_.letters[i], "t - 1"));
         s[i].track(header_.letters[i]);
+      }
+      if constexpr (HasNorms<Rule>) {
+        one.trace.copies = true;
+        const auto measured = Rule::measure(c, x, g, s[k]...);
+        one.trace.copies = false;
+        one.trace.assigned.clear();  // update() does it again
+        one.trace.passing = passing;
+        std::vector<Symbol> norms;
+        for (std::size_t i = 0; i < Rule::norms.size(); ++i) {
+          Node node = measured[i].node();
+          if (!is_atom(node)) one.trace.named.push_back(node = local(letter(std::string(Rule::norms[i])) + "_t", node));
+          norms.emplace_back(norm(node));
+        }
+        c = [&]<std::size_t... n>(std::index_sequence<n...>) { return Rule::with_norms(c, std::array{norms[n]...}); }
+        (std::make_index_sequence<Rule::norms.size()>{});
       }
       Rule::update(c, x, g, s[k]...);
     }
@@ -298,58 +317,93 @@ std::vector<std::string> departures(const RuleInfo& rule, const std::vector<Case
                               : value != 0    ? "true"
                                               : "false"));
   }
-  for (std::size_t k = 0; k < one.turned.size(); ++k) {
-    std::vector<bool> other(one.turned.begin(), one.turned.begin() + static_cast<std::ptrdiff_t>(k));
+  const auto turned = [](const Case& c, std::size_t k) { return k < c.turned.size() && c.turned[k]; };
+  for (std::size_t k = 0; k < one.trace.conditions.size(); ++k) {
+    const std::string condition = math(one.trace.conditions[k].latex());
+    const auto& usual = cases[0].trace.conditions;
+    const bool shared = k >= one.turned.size() && std::any_of(usual.begin(), usual.end(), [&](const auto& c) {
+                          return math(c.latex()) == condition;
+                        });
+    std::vector<bool> other = one.turned;
+    other.resize(k);
     other.push_back(true);
-    const bool said = one.turned[k] || std::any_of(cases.begin(), cases.end(), [&](const Case& c) {
-                        return c.options == one.options && c.turned == other && c.lines != one.lines;
-                      });
-    if (said) all.push_back(math(one.trace.conditions[k].latex()));
+    const bool matters = std::any_of(cases.begin(), cases.end(), [&](const Case& c) {
+      return c.options == one.options && c.turned == other && c.lines != one.lines;
+    });
+    if (turned(one, k) || (!shared && matters)) all.push_back(condition);
   }
   return all;
 }
 
 // The lines of the usual case, and of every other those that differ.
 std::string update(const RuleInfo& rule, const std::vector<Case>& cases) {
-  std::string out = block(cases[0].lines);
+  Lines printed;
+  const auto missing = [](const Lines& lines, const Lines& from) {
+    Lines all;
+    std::copy_if(from.begin(), from.end(), std::back_inserter(all),
+                 [&](const auto& line) { return std::find(lines.begin(), lines.end(), line) == lines.end(); });
+    return all;
+  };
+  // Definitions are told once; those that only comparisons need come first where they do not depend on weights.
+  const auto block_of = [&](const Lines& lines, const Trace& trace) {
+    Lines definitions, all;
+    for (const auto& [base, formula] : trace.assigned) define(formula, definitions);
+    const auto compared = [&](bool weights) {
+      for (const auto& condition : trace.conditions) {
+        for (const Node& side : {condition.left, condition.right}) {
+          if (std::isnan(side->value) == weights) define(side, all), define(side, definitions);
+        }
+      }
+    };
+    compared(false);
+    const Lines more = missing(all, lines);
+    all.insert(all.end(), more.begin(), more.end());
+    compared(true);
+    Lines told;
+    std::copy_if(definitions.begin(), definitions.end(), std::back_inserter(told),
+                 [&](const auto& line) { return std::find(printed.begin(), printed.end(), line) != printed.end(); });
+    all = missing(told, all);
+    printed.insert(printed.end(), all.begin(), all.end());
+    return block(all);
+  };
+  std::string out = block_of(cases[0].lines, cases[0].trace);
   std::vector<std::string> usual;
   for (const auto& condition : cases[0].trace.conditions) usual.push_back(math(condition.latex()));
   if (!usual.empty()) out += "\n" + wrapped("where " + joined(usual, " and ") + ".");
 
   struct Other {
     Lines lines;
+    const Trace* trace;
     std::vector<std::string> when;
     std::vector<std::set<std::string>> sets;
   };
   std::vector<Other> others;
   for (const Case& one : cases) {
-    Lines changed;
-    for (const auto& line : one.lines) {
-      if (std::find(cases[0].lines.begin(), cases[0].lines.end(), line) == cases[0].lines.end())
-        changed.push_back(line);
-    }
+    const Lines changed = missing(cases[0].lines, one.lines);
     const std::vector<std::string> parts = departures(rule, cases, one);
     const std::set<std::string> set(parts.begin(), parts.end());
     // What two departures change together is told already where each changes its own.
     std::set<std::pair<std::string, std::string>> told;
     for (const Other& other : others) {
       const auto within = [&](const auto& s) { return std::includes(set.begin(), set.end(), s.begin(), s.end()); };
-      if (std::any_of(other.sets.begin(), other.sets.end(), within))
+      if (std::any_of(other.sets.begin(), other.sets.end(), within)) {
         told.insert(other.lines.begin(), other.lines.end());
+      }
     }
     if (changed.empty() || told == std::set(changed.begin(), changed.end())) continue;
     auto known = std::find_if(others.begin(), others.end(), [&](const Other& other) { return other.lines == changed; });
-    if (known == others.end()) known = others.insert(known, {changed, {}, {}});
+    if (known == others.end()) known = others.insert(known, {changed, &one.trace, {}, {}});
     known->when.push_back(joined(parts, " and "));
     known->sets.push_back(set);
   }
-  for (const Other& other : others)
-    out += "\n" + wrapped("With " + joined(other.when, ", or ") + ":") + "\n" + block(other.lines);
+  for (const Other& other : others) {
+    out += "\n" + wrapped("With " + joined(other.when, ", or ") + ":") + "\n" + block_of(other.lines, *other.trace);
+  }
   return out;
 }
 
 std::string eps_text(const Options& options) {
-  const double eps = options.effective_eps();
+  const double eps = effective_eps(options);
   if (eps < 1e-100) return "0";  // measured with a gradient of 1e-150
   char buffer[32];
   std::snprintf(buffer, sizeof buffer, "%.3g", eps);
@@ -379,14 +433,32 @@ std::string page(const fs::path& root) {
            " | " + std::string(option.meaning) + " |\n";
   }
 
+  if (!info.presets.empty()) {
+    out += "\n## Presets\n\n| preset | | options | effective eps |\n| --- | --- | --- | --- |\n";
+    for (const PresetInfo& preset : info.presets) {
+      const Options options(info, {{"preset", std::string(preset.name)}});
+      std::vector<std::string> changes;
+      for (const OptionInfo& option : defaults.list()) {
+        if (options.get(option.name) == defaults.get(option.name)) continue;
+        changes.push_back("`" + std::string(option.name) + "` = " + options.text(option.name));
+      }
+      out += "| `" + std::string(preset.name) + "` | " + std::string(preset.meaning) + " | " +
+             (changes.empty() ? "the defaults" : joined(changes, ", ")) + " | " + eps_text(options) + " |\n";
+    }
+  }
+
   std::vector<std::string> states;
   for (std::size_t k = 0; k < info.states.size(); ++k) {
     states.push_back("`" + std::string(info.states[k]) + "` (" + math(header.letters[k]) + ")");
   }
-  out += "\n## States\n\n" + wrapped(joined(states, ", ") + ": " + std::to_string(4 * states.size()) +
-                                     " bytes a weight in float, " + std::to_string(8 * states.size()) + " in double.");
-  out += "\n" + wrapped("The effective eps, the floor of what a step divides by ([numerics](../numerics.md)), is " +
-                        eps_text(defaults) + " at the defaults.");
+  out += "\n## States\n\n" +
+         wrapped(states.empty() ? "None."
+                                : joined(states, ", ") + ": " + std::to_string(4 * states.size()) +
+                                      " bytes a weight in float, " + std::to_string(8 * states.size()) + " in double.");
+  if (info.norms.empty()) {
+    out += "\n" + wrapped("The effective eps, the floor of what a step divides by ([numerics](../numerics.md)), is " +
+                          eps_text(defaults) + " at the defaults.");
+  }
 
   out += "\n## Notes\n";
   for (const std::string& paragraph : header.comment) out += "\n" + wrapped(linked(paragraph));
@@ -399,17 +471,6 @@ std::string list(const fs::path& root) {
 
 Printed from the rules' files by `make docs`: the equations are what a rule does with a value that records arithmetic.
 
-At step $`t = 1, 2, \dots`$ each weight $`x`$ with gradient $`g`$ goes from $`x_{t-1}`$ to $`x_t`$, independently of all
-others. States are 0 before step 1. Words in equations are options or the code's own names.
-
-Weight decay of strength $`w`$, the option `weight_decay`, comes before and is the same for every rule:
-
-| `decay` | |
-| --- | --- |
-| coupled | $`g_t + w x_{t-1}`$ takes the place of $`g_t`$ |
-| decoupled | $`x_{t-1} - \alpha w x_{t-1}`$ takes the place of $`x_{t-1}`$, with the learning rate $`\alpha`$ |
-| fixed | $`x_{t-1} - w x_{t-1}`$ takes the place of $`x_{t-1}`$ |
-
 | rule | | source |
 | --- | --- | --- |
 )";
@@ -418,7 +479,21 @@ Weight decay of strength $`w`$, the option `weight_decay`, comes before and is t
     out += "| [" + Header(root, *rule).title + "](" + name + ".md) | `" + name + "`: " + std::string(rule->summary) +
            " | " + linked(std::string(rule->source)) + " |\n";
   }
-  return out;
+  return out + R"(
+## How to read the equations
+
+At step $`t = 1, 2, \dots`$ each weight $`x`$ with gradient $`g`$ goes from $`x_{t-1}`$ to $`x_t`$. $`\lVert x \rVert`$ is
+the 2-norm over all weights of a tensor; where there is none, a weight moves independently of all others. States are 0
+before step 1. Words are options or the code's own names.
+
+Weight decay of strength $`w`$, the option `weight_decay`, comes before and is the same for every rule:
+
+| `decay` | |
+| --- | --- |
+| coupled | $`g_t + w x_{t-1}`$ takes the place of $`g_t`$ |
+| decoupled | $`x_{t-1} - \alpha w x_{t-1}`$ takes the place of $`x_{t-1}`$, with the learning rate $`\alpha`$ |
+| fixed | $`x_{t-1} - w x_{t-1}`$ takes the place of $`x_{t-1}`$ |
+)";
 }
 
 int print_rules(const fs::path& root, bool check) {

@@ -165,14 +165,25 @@ inline std::string at_step(const std::string& base, const std::string& index) {
   return base + (index == "t" ? "_t" : "_{t-1}");
 }
 
+inline Node local(std::string latex, const Node& definition, std::string place = {}) {
+  return make({Expression::local,
+               std::move(latex),
+               definition->value,
+               {definition},
+               {},
+               definition->timed,
+               {},
+               {},
+               std::move(place)});
+}
+
 inline Node hat(const Node& state, const Node& correction) {
   const std::string sign = state->base.size() == 1 ? "\\hat{" : "\\widehat{";
-  Expression local{Expression::local, at_step(sign + state->base + "}", state->index)};
-  local.value = std::numeric_limits<double>::quiet_NaN();
-  local.timed = true;
-  local.over = {compound(Expression::product, "", local.value, {state}, {correction})};
-  return make(std::move(local));
+  return local(at_step(sign + state->base + "}", state->index),
+               compound(Expression::product, "", state->value, {state}, {correction}));
 }
+
+inline Node norm(const Node& node) { return compound(Expression::function, "\\lVert {} \\rVert", node->value, {node}); }
 
 inline Node multiply(const Node& a, const Node& b, bool divide) {
   if (is(a, 0) || (is(b, 0) && !divide)) return number(0);
@@ -243,6 +254,8 @@ struct Trace {
   std::vector<bool> turned{};            ///< whether condition 0, 1, ... goes the other way than usual
   std::set<std::string> inlined{};       ///< places of locals that get no line of their own
   std::map<std::string, int> passing{};  ///< how many assignments of a name are not its last in a step
+  std::vector<Node> named{};             ///< locals that have a name already
+  bool copies = false;                   ///< whether copies of a state are states too
   std::function<std::string(const std::source_location&)> declared = [](auto&&) { return std::string(); };
 
   static Trace*& current() {
@@ -282,16 +295,16 @@ class Symbol {
  public:
   Symbol(double value) : node_(number(value)) {}
   explicit Symbol(Node node) : node_(std::move(node)) {}
-  Symbol(const Symbol& other) : node_(other.node_) {}
+  Symbol(const Symbol& other) : node_(other.node_), base_(Trace::current()->copies ? other.base_ : "") {}
   /// Of `const S name = term` the name is read in the source, at the place that the compiler tells.
   Symbol(const Term& term, const std::source_location& place = std::source_location::current()) : node_(term.node) {
+    for (const Node& known : Trace::current()->named) {
+      if (same(known->over[0], node_)) node_ = known;
+    }
     const std::string name = Trace::current()->declared(place);
     const std::string key = name + ":" + std::to_string(place.line()) + ":" + place.file_name();
-    if (name.empty() || leaves(node_) == 1 || Trace::current()->inlined.contains(key)) return;
-    Expression local{Expression::local, letter(name) + (node_->timed ? "_t" : ""), node_->value, {node_}};
-    local.timed = node_->timed;
-    local.place = key;
-    node_ = make(std::move(local));
+    if (name.empty() || is_atom(node_) || Trace::current()->inlined.contains(key)) return;
+    node_ = local(letter(name) + (node_->timed ? "_t" : ""), node_, key);
   }
   /// Of x or a state: records assignments from here on.
   void track(std::string base) { base_ = std::move(base); }
@@ -304,6 +317,7 @@ class Symbol {
     return make(std::move(name));
   }
 
+  Symbol& operator=(double value) { return assign(number(value)); }
   Symbol& operator=(const Symbol& other) { return assign(other.node_); }
   Symbol& operator=(const Term& term) { return assign(term.node); }
 
