@@ -27,9 +27,10 @@ setup: ## install what is missing: Debian packages, and Python packages in .venv
 build: ## build everything into build/
 	@tools/build release all
 
-docs: ## print docs/rules from the rules
+docs: ## print docs/rules from the rules, and draw the pictures of docs/belief.md
 	@tools/setup run
 	@tools/build release docs
+	@.venv/bin/python tools/plot_belief.py
 
 asan: ## run the C++ tests under the address and undefined-behaviour sanitizers
 	@tools/setup test
