@@ -37,11 +37,12 @@ asan: ## run the C++ tests under the address and undefined-behaviour sanitizers
 	@tools/build asan all
 	ctest --test-dir build/asan --output-on-failure
 
-bench: ## time the step beside a plain loop and beside adabelief-pytorch, and a training step beside PyTorch's Python
+bench: ## time the steps beside plain loops and beside adabelief-pytorch, and a training step beside PyTorch's Python
 	@[ -z "$(TORCH)" ] || { echo "make bench: run it without TORCH, since it needs Python's torch too" >&2; exit 1; }
 	@tools/setup test
 	@tools/build release all
 	.venv/bin/python benchmarks/peers.py
+	.venv/bin/python benchmarks/rules.py
 	.venv/bin/python benchmarks/training.py --skip-without-data
 
 clean: ## remove build/ (.venv and runs/ stay)

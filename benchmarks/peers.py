@@ -24,7 +24,7 @@ SHAPES = {
     (1, 100_000): "One tensor of 100,000",
     (300, 1_000): "300 tensors of 1,000",
 }
-PLAIN = {"plain": "plain loop", "plain_streaming": "plain loop, stores past the caches"}
+PLAIN = {"plain2": "plain loop", "plain2_streaming": "plain loop, stores past the caches"}
 OURS, PEER, FUSED = "adabelief", "adabelief-pytorch", "torch.optim.AdamW, fused"
 PEER_VERSION = "0.2.1"
 

@@ -2,8 +2,9 @@
 // The step's time, for every rule, type and size, beside plain loops with the same traffic.
 //
 // A benchmark is named RULE/TYPE/TENSORS/ELEMENTS, the elements of one tensor. `bytes_per_second` counts what the rule
-// must read and write: the weight and each state both ways, the gradient once. The plain loops move as much as a rule
-// with two states: what remains between them and such a rule is not the memory's.
+// must read and write: the weight and each state both ways, the gradient once, and for norms all of them once more.
+// plainN moves as much as a rule with N states, plainN_norms as one that takes norms too: what remains between such a
+// loop and the rule is not the memory's.
 #include <adabelief/adabelief.h>
 #include <benchmark/benchmark.h>
 #include <omp.h>
@@ -66,23 +67,50 @@ void step(benchmark::State& state, const RuleInfo& rule) {
   }
   optimizer.step(gradients);
   for (auto _ : state) optimizer.step(gradients);
-  count_bytes<T>(state, 3 + 2 * rule.states.size());
+  const std::size_t states = rule.states.size();
+  count_bytes<T>(state, 3 + 2 * states + (rule.norms.empty() ? 0 : 2 + states));
+  state.SetLabel("plain" + std::to_string(states) + (rule.norms.empty() ? "" : "_norms"));  // the loop to compare with
 }
 
-// Four reads and three writes a weight with hardly any arithmetic: the memory's limit.
-template <class T>
-void add_up(std::size_t begin, std::size_t end, T* x, const T* g, T* m, T* s) {
+// All reads and writes of a rule with hardly any arithmetic: the memory's limit.
+template <class T, std::size_t states>
+void add_up(std::size_t begin, std::size_t end, const std::array<T*, 5>& a) {
+  T* const x = a[0];
+  const T* const g = a[1];
+  T *const m = a[2], *const s = a[3], *const v = a[4];
 #pragma omp simd
   for (std::size_t i = begin; i < end; ++i) {
-    m[i] += T(0.5) * g[i];
-    s[i] += m[i];
-    x[i] += s[i];
+    T last = T(0.5) * g[i];
+    if constexpr (states > 0) last = m[i] += last;
+    if constexpr (states > 1) last = s[i] += last;
+    if constexpr (states > 2) last = v[i] += last;
+    x[i] += last;
   }
+}
+
+// One more pass, which only reads.
+template <class T, std::size_t states>
+void sum_and_add_up(std::size_t begin, std::size_t end, const std::array<T*, 5>& a) {
+  const T *const x = a[0], *const g = a[1], *const m = a[2], *const s = a[3], *const v = a[4];
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::size_t i = begin; i < end; ++i) {
+    T all = x[i] + g[i];
+    if constexpr (states > 0) all += m[i];
+    if constexpr (states > 1) all += s[i];
+    if constexpr (states > 2) all += v[i];
+    sum += all;
+  }
+  benchmark::DoNotOptimize(sum);
+#pragma omp barrier
+  add_up<T, states>(begin, end, a);
 }
 
 #if defined(__AVX__)
 // The same with stores that go past the caches.
-void stream(std::size_t begin, std::size_t end, float* x, const float* g, float* m, float* s) {
+void stream(std::size_t begin, std::size_t end, const std::array<float*, 5>& a) {
+  float *const x = a[0], *const m = a[2], *const s = a[3];
+  const float* const g = a[1];
   const std::size_t whole = begin + (end - begin) / 8 * 8;
   for (std::size_t i = begin; i < whole; i += 8) {
     const __m256 half = _mm256_set1_ps(0.5F);
@@ -94,25 +122,27 @@ void stream(std::size_t begin, std::size_t end, float* x, const float* g, float*
     _mm256_stream_ps(x + i, x8);
   }
   _mm_sfence();
-  add_up(whole, end, x, g, m, s);
+  add_up<float, 2>(whole, end, a);
 }
 #endif
 
 template <class T>
-void plain(benchmark::State& state, void (*part)(std::size_t, std::size_t, T*, const T*, T*, T*)) {
+void plain(benchmark::State& state, std::size_t arrays_moved,
+           void (*part)(std::size_t, std::size_t, const std::array<T*, 5>&)) {
   const auto n = static_cast<std::size_t>(state.range(0) * state.range(1));
-  const Arrays<T> arrays(4, n);
+  const Arrays<T> arrays(5, n);
+  const std::array<T*, 5> all{arrays[0], arrays[1], arrays[2], arrays[3], arrays[4]};
   for (auto _ : state) {
 #pragma omp parallel
     {
       const auto threads = static_cast<std::size_t>(omp_get_num_threads());
       const auto cut = [&](std::size_t i) { return i == threads ? n : n / 16 * i / threads * 16; };
       const auto i = static_cast<std::size_t>(omp_get_thread_num());
-      part(cut(i), cut(i + 1), arrays[0], arrays[1], arrays[2], arrays[3]);
+      part(cut(i), cut(i + 1), all);
     }
     benchmark::ClobberMemory();
   }
-  count_bytes<T>(state, 7);
+  count_bytes<T>(state, arrays_moved);
 }
 
 void sizes(benchmark::internal::Benchmark* b) {
@@ -121,14 +151,24 @@ void sizes(benchmark::internal::Benchmark* b) {
   b->Args({300, 1'000});
 }
 
+template <class T, std::size_t... states>
+void register_plain(const std::string& type, std::index_sequence<states...>) {
+  const auto one = [&]<std::size_t k>() {
+    const std::string name = "plain" + std::to_string(k);
+    sizes(benchmark::RegisterBenchmark((name + type).c_str(), plain<T>, 3 + 2 * k, add_up<T, k>));
+    sizes(benchmark::RegisterBenchmark((name + "_norms" + type).c_str(), plain<T>, 5 + 3 * k, sum_and_add_up<T, k>));
+  };
+  (one.template operator()<states>(), ...);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  sizes(benchmark::RegisterBenchmark("plain/float32", plain<float>, add_up<float>));
+  register_plain<float>("/float32", std::make_index_sequence<4>{});
 #if defined(__AVX__)
-  sizes(benchmark::RegisterBenchmark("plain_streaming/float32", plain<float>, stream));
+  sizes(benchmark::RegisterBenchmark("plain2_streaming/float32", plain<float>, 7, stream));
 #endif
-  sizes(benchmark::RegisterBenchmark("plain/float64", plain<double>, add_up<double>));
+  register_plain<double>("/float64", std::make_index_sequence<4>{});
   for (const RuleInfo* rule : rules()) {
     const std::string name(rule->name);
     sizes(benchmark::RegisterBenchmark((name + "/float32").c_str(), step<float>, std::cref(*rule)));
