@@ -186,8 +186,8 @@ void AnyOptimizer::add(Weights weights, std::size_t group) {
   }
   Tensor tensor{weights, group, 0, allocate(stride(weights) * rule_->states.size())};
   jobs_.reserve(tensors_.size() + 1);
-  if (!rule_->norms.empty()) squares_.resize(squares_.size() + cpu::squares_of(weights.size));
   tensors_.push_back(std::move(tensor));
+  size_squares();
 }
 
 void AnyOptimizer::step(std::span<const Gradient> gradients) {
@@ -208,11 +208,23 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
   }
 
   jobs_.clear();
+  double* squares = squares_.data();
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].size == Gradient::none) continue;
+    const Tensor& tensor = tensors_[i];
+    cpu::Job& job = jobs_.emplace_back(rule_->job(tensor.weights.type));
+    job.weights = tensor.weights.data, job.gradient = gradients[i].data, job.n = tensor.weights.size;
+    for (std::size_t k = 0; k < rule_->states.size(); ++k) {
+      job.states[k] = tensor.states.get() + k * stride(tensor.weights);
+    }
+    if (takes_norms()) job.squares = squares, squares += cpu::squares_of(job.n);
+  }
+  if (folded_.prepare(jobs_, *executor_).skip) return;
+
   std::array<double, cpu::max_scalars> scalars{};
   Options::Decayed decayed{};
   const Tensor* same = nullptr;  // the tensor for which these were computed: most tensors share group and step
-  double* squares = squares_.data();
-  for (std::size_t i = 0; i < gradients.size(); ++i) {
+  for (std::size_t i = 0, place = 0; i < gradients.size(); ++i) {
     if (gradients[i].size == Gradient::none) continue;
     Tensor& tensor = tensors_[i];
     ++tensor.steps;
@@ -222,15 +234,25 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
       decayed = options.decayed();
       same = &tensor;
     }
-    cpu::Job& job = jobs_.emplace_back(rule_->job(tensor.weights.type));
-    job.weights = tensor.weights.data, job.gradient = gradients[i].data, job.n = tensor.weights.size;
+    cpu::Job& job = jobs_[place++];
     job.coupled = decayed.coupled, job.lost = decayed.lost, job.scalars = scalars;
-    for (std::size_t k = 0; k < rule_->states.size(); ++k) {
-      job.states[k] = tensor.states.get() + k * stride(tensor.weights);
-    }
-    if (job.measure) job.squares = squares, squares += cpu::squares_of(job.n);
   }
   cpu::run(jobs_, *executor_);
+}
+
+bool AnyOptimizer::takes_norms() const { return !rule_->norms.empty() || folded_.takes_norm(); }
+
+void AnyOptimizer::size_squares() {
+  std::size_t needed = 0;
+  if (takes_norms()) {
+    for (const Tensor& tensor : tensors_) needed += cpu::squares_of(tensor.weights.size);
+  }
+  squares_.resize(needed);
+}
+
+void AnyOptimizer::fold(const Fold& fold) {
+  folded_.set(fold);
+  size_squares();
 }
 
 View AnyOptimizer::state(std::string_view name, std::size_t tensor) const {

@@ -131,6 +131,38 @@ TYPED_TEST(LibTorchEveryRule, OverTensorsIsTheSameFormula) {
   }
 }
 
+TYPED_TEST(LibTorchEveryRule, FoldsTheSameOverTensors) {
+  const Options options(this->info(), {{"weight_decay", 0.01}});
+  const Tensor dense = weight(values<double>(60, 1), {5, 12}), other = weight(values<double>(60, 1), {5, 12}),
+               twin = weight(values<double>(60, 1), {5, 12});
+  const Tensor strided = torch::zeros({5, 24}, torch::kDouble).slice(1, 0, 24, 2);
+  strided.copy_(dense.detach());
+  ASSERT_TRUE(libtorch::detail::for_core(dense) && !libtorch::detail::for_core(strided));
+  const auto by_core = libtorch::make({dense, other}, options), by_both = libtorch::make({strided, twin}, options);
+  for (const auto* optimizer : {&by_core, &by_both}) {
+    (*optimizer)
+        ->fold({.scale = 0.5, .skip_nonfinite = true, .max_norm = 0.5, .max_value = 0.0625, .zero_gradients = true});
+  }
+  for (unsigned t = 1; t <= 5; ++t) {
+    for (const auto* optimizer : {&by_core, &by_both}) {
+      for (Tensor& w : (*optimizer)->param_groups()[0].params()) {
+        auto g = torch::tensor(values<double>(60, 100 + t)).view({5, 12});
+        if (t == 3) g[2][3] = std::numeric_limits<double>::infinity();
+        w.mutable_grad() = t % 2 == 0 ? g.t().contiguous().t() : g;  // for the core with a copy
+      }
+      (*optimizer)->step();
+      for (const Tensor& w : (*optimizer)->param_groups()[0].params())
+        EXPECT_EQ(w.grad().abs().sum().item<double>(), 0);
+    }
+    EXPECT_EQ(by_core->folded().skipped(), t < 3 ? 0 : 1);
+    EXPECT_EQ(by_both->folded().skipped(), t < 3 ? 0 : 1);
+    if (t != 3) {
+      EXPECT_NEAR(by_core->folded().norm() / by_both->folded().norm(), 1, 1e-12);
+    }
+  }
+  EXPECT_LT((dense - strided).abs().max().template item<double>(), 1e-12);
+}
+
 TYPED_TEST(LibTorchEveryRule, HalfPrecisionIsComputedInFloatAndRoundedOnceAStep) {
   const Options options(this->info(), {{"lr", 0.05}, {"weight_decay", 0.01}});
   const std::vector<std::int64_t> scalar, vector{40};

@@ -254,11 +254,14 @@ TEST(Step, AllocatesNothing) {
     optimizer.add(x);
     optimizer.add(y, 1);
     const Gradient all[]{g, h}, one[]{g, {}};
-    optimizer.step(all);  // OpenMP starts its threads
-    const long before = allocations;
-    EXPECT_GT(before, 0);
-    for (int t = 0; t < 5; ++t) optimizer.step(t % 2 == 0 ? all : one);
-    EXPECT_EQ(allocations - before, 0) << rule->name;
+    for (const Fold& fold : {Fold{}, Fold{.skip_nonfinite = true, .max_norm = 1}}) {
+      optimizer.fold(fold);
+      optimizer.step(all);  // OpenMP starts its threads
+      const long before = allocations;
+      EXPECT_GT(before, 0);
+      for (int t = 0; t < 5; ++t) optimizer.step(t % 2 == 0 ? all : one);
+      EXPECT_EQ(allocations - before, 0) << rule->name;
+    }
   }
 #else
   GTEST_SKIP() << "allocations are counted with glibc and without sanitizers";

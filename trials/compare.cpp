@@ -138,7 +138,8 @@ bool read_from(Entry& e, const fs::path& folder) {
 }
 
 std::string metric_text(const Entry& e) {
-  return e.metric ? fmt::format("{} {:.2f}{}{}", e.metric_name, *e.metric, e.unit.empty() ? "" : " ", e.unit) : "";
+  if (!e.metric) return "";
+  return fmt::format("{} {}{}{}", e.metric_name, terminal::number(*e.metric, 2), e.unit.empty() ? "" : " ", e.unit);
 }
 
 std::string outcome(const Entry& e, bool live) {
@@ -162,16 +163,16 @@ class Display {
     if (!live_ || (!last && now() - drawn_ < 0.2)) return;
     drawn_ = now();
     std::size_t label = 0;
-    for (const Entry& e : entries) label = std::max(label, e.trial.label.size());
+    for (const Entry& e : entries) label = std::max(label, e.trial.title().size());
     const int rows = board_.rows();
     const bool all = std::ssize(entries) + 2 < rows;
     std::vector<std::string> lines;
     for (const Entry& e : entries) {
       if (!all && (e.state != Entry::running || std::ssize(lines) + 2 >= rows)) continue;
-      lines.push_back(
-          fmt::format("{:{}}  seed {:<3} {}  {:<16} {:<18} {}", e.trial.label, label, e.trial.seed,
-                      terminal::paint(terminal::bar(e.share, 20), e.state == Entry::finished ? 32 : 36, true),
-                      metric_text(e), e.share > 0 ? fmt::format("train loss {:.4f}", e.loss) : "", outcome(e, true)));
+      lines.push_back(fmt::format(
+          "{:{}}  seed {:<3} {}  {:<16} {:<18} {}", e.trial.title(), label, e.trial.seed,
+          terminal::paint(terminal::bar(e.share, 20), e.state == Entry::finished ? 32 : 36, true), metric_text(e),
+          e.share > 0 ? fmt::format("train loss {}", terminal::number(e.loss, 4)) : "", outcome(e, true)));
     }
     lines.push_back(terminal::paint(summary(entries, left), 1, true));
     board_.draw(lines);
@@ -183,7 +184,7 @@ class Display {
       return other.pipe < 0 && (other.done() || other.state == Entry::crashed);
     });
     fmt::print("[{:>{}}/{}] {} seed {}: {}{}{}{}\n", over, std::to_string(entries.size()).size(), entries.size(),
-               e.trial.label, e.trial.seed, outcome(e, false), e.metric ? ", " + metric_text(e) : "",
+               e.trial.title(), e.trial.seed, outcome(e, false), e.metric ? ", " + metric_text(e) : "",
                e.seconds > 0 ? ", trained for " + terminal::duration(e.seconds) : "",
                left > 0 ? "; " + terminal::duration(left) + " left" : "");
     std::fflush(stdout);
@@ -409,7 +410,7 @@ int compare(const CompareOptions& options) {
   for (const Entry& e : entries) {
     if (e.state != Entry::crashed) continue;
     status = 1;
-    fmt::print(stderr, "adabelief: {} seed {} crashed: {} (whole log: {})\n", e.trial.label, e.trial.seed, e.why,
+    fmt::print(stderr, "adabelief: {} seed {} crashed: {} (whole log: {})\n", e.trial.title(), e.trial.seed, e.why,
                (folder / "log" / (e.trial.run() + ".txt")).string());
   }
   if (give_up) fmt::print(stderr, "adabelief: the other trials were not started; go on by --resume\n");

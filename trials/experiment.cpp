@@ -65,6 +65,13 @@ class Table {
     return values;
   }
 
+  // A text or a list of texts; an empty list where the key is missing.
+  std::vector<std::string> texts(std::string_view key, std::string_view one, std::string_view several) {
+    const toml::node* node = find(key);
+    if (node == nullptr || node->is_array()) return list<std::string>(key, several);
+    return {need<std::string>(key, fmt::format("{}, or a list of {}", one, several))};
+  }
+
   void done() const {
     for (const auto& [key, node] : table_) {
       if (known_.contains(std::string(key.str()))) continue;
@@ -115,14 +122,17 @@ T positive(Table& table, std::string_view key, T fallback) {
 }  // namespace
 
 Json Experiment::json() const {
+  const bool several = workloads.size() > 1;
   Json all = Json::array();
   for (const Trial& trial : trials) {
-    all.push_back({{"run", trial.run()}, {"label", trial.label}, {"rule", trial.rule}, {"seed", trial.seed}});
+    Json one{{"run", trial.run()}, {"label", trial.label}, {"rule", trial.rule}, {"seed", trial.seed}};
+    if (several) one["workload"] = trial.workload;
+    all.push_back(one);
   }
   Json json{{"name", name},
             {"title", title},
             {"description", description},
-            {"workload", workload},
+            {"workload", several ? Json(workloads) : Json(workloads.front())},
             {"command", "adabelief compare " + given}};
   if (!baseline.empty()) json["baseline"] = baseline;
   if (!target.is_null()) json["target"] = target;
@@ -145,15 +155,26 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
   e.toml = text;
   e.title = root.need<std::string>("title", "a line that says what is compared");
   e.description = root.get<std::string>("description", "text").value_or("");
-  e.workload = root.need<std::string>("workload", "the name of a workload (adabelief list)");
-  std::vector<std::string_view> names;
-  for (const WorkloadInfo& workload : workloads()) names.push_back(workload.name);
-  if (std::find(names.begin(), names.end(), e.workload) == names.end()) {
-    root.fail(root.find("workload"), unknown("workload", e.workload, names));
-  }
+  // A name or a list of names, each one of `known`; an empty list where the key is missing.
+  const auto workload_names = [](Table& table, const std::vector<std::string_view>& known) {
+    const auto names = table.texts("workload", "the name of a workload (adabelief list)", "such names");
+    for (const std::string& name : names) {
+      if (std::find(known.begin(), known.end(), name) == known.end())
+        table.fail(table.find("workload"), unknown("workload", name, known));
+      if (std::count(names.begin(), names.end(), name) > 1)
+        table.fail(table.find("workload"), fmt::format("workload has {} twice", name));
+    }
+    return names;
+  };
+  std::vector<std::string_view> known;
+  for (const WorkloadInfo& workload : workloads()) known.push_back(workload.name);
+  e.workloads = workload_names(root, known);
+  if (e.workloads.empty())
+    root.fail(root.find("workload"), "workload is missing: the name of a workload (adabelief list), or a list of them");
+  known.assign(e.workloads.begin(), e.workloads.end());
 
   Trial base;
-  base.workload = e.workload;
+  base.names_workload = e.workloads.size() > 1;
   base.experiment = name;
   base.epochs = positive<std::int64_t>(root, "epochs", 0);
   base.batch = positive<std::int64_t>(root, "batch", 0);
@@ -224,23 +245,35 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
       table.fail(table.find("rule"), error.what());
     }
     read_schedule(table, entry.schedule);  // in place of the experiment's
+    auto trained = workload_names(table, known);
+    if (trained.empty()) trained = e.workloads;
     table.done();
     try {
       entry.check();
     } catch (const Error& error) {
       table.fail(&node, error.what());
     }
-    for (const Trial& other : entries) {
-      if (other.run() == entry.run())
-        table.fail(&node, fmt::format("the labels {} and {} name one record, {}; give each rule its own label",
-                                      other.label, entry.label, entry.run()));
+    for (const std::string& workload : trained) {
+      entry.workload = workload;
+      for (const Trial& other : entries) {
+        if (other.run() == entry.run())
+          table.fail(&node, fmt::format("the labels {} and {} name one record, {}; give each rule its own label",
+                                        other.label, entry.label, entry.run()));
+      }
+      entries.push_back(entry);
     }
-    entries.push_back(std::move(entry));
+  }
+  for (const std::string& workload : e.workloads) {
+    if (std::none_of(entries.begin(), entries.end(), [&](const Trial& entry) { return entry.workload == workload; }))
+      root.fail(root.find("workload"), fmt::format("no rule trains {}", workload));
   }
   for (const std::int64_t seed : seeds) {
-    for (Trial trial : entries) {
-      trial.seed = seed;
-      e.trials.push_back(std::move(trial));
+    for (const std::string& workload : e.workloads) {
+      for (Trial trial : entries) {
+        if (trial.workload != workload) continue;
+        trial.seed = seed;
+        e.trials.push_back(std::move(trial));
+      }
     }
   }
 
@@ -261,9 +294,16 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
       Table row(*node.as_table(), file, "paper.");
       const auto label = row.need<std::string>("label", "a rule's label");
       labelled(row, "label", label);
-      e.paper.push_back({{"label", label},
-                         {"value", row.need<double>("value", "the number that the paper gives")},
-                         {"source", row.need<std::string>("source", "where it stands")}});
+      Json line{{"label", label},
+                {"value", row.need<double>("value", "the number that the paper gives")},
+                {"source", row.need<std::string>("source", "where it stands")}};
+      if (base.names_workload) {
+        const auto of = workload_names(row, known);
+        if (of.size() != 1)
+          row.fail(row.find("workload"), "paper.workload is missing: which of the workloads it is of");
+        line["workload"] = of.front();
+      }
+      e.paper.push_back(std::move(line));
       row.done();
     }
   }

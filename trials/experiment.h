@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An experiment: a TOML file that says which rules train which workload, over which seeds, and what to compare with.
+// An experiment: a TOML file that says which rules train which workloads, over which seeds, and what to compare with.
 #pragma once
 
 #include <filesystem>
@@ -11,13 +11,14 @@
 namespace adabelief::trials {
 
 struct Experiment {
-  std::string name, title, description, workload;
+  std::string name, title, description;
+  std::vector<std::string> workloads;
   std::string given;          ///< as the user gave it: the name, or the path of a file
   std::string baseline;       ///< the label that the others are compared with; may be empty
   Json target;                ///< {"value": v}, the test metric that a trial is timed to, or null
-  Json paper;                 ///< the paper's numbers, or null
+  Json paper;                 ///< the paper's numbers, or null; each with its workload where there are several
   std::string toml;           ///< the file's whole text
-  std::vector<Trial> trials;  ///< seed by seed, so that early results compare all rules
+  std::vector<Trial> trials;  ///< seed by seed, then workload by workload, so that early results compare all rules
 
   /// experiment.json: what the report reads, and what a resumed run goes on from.
   Json json() const;

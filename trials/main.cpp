@@ -157,14 +157,16 @@ int train(TrainOptions o) {
     if (o.quiet) return;
     const double share = static_cast<double>(p.step) / static_cast<double>(p.steps);
     const double left = std::chrono::duration<double>(now - started).count() * (1 - share) / share;
-    const std::string metric =
-        p.metric ? fmt::format("{} {:.2f}{}{}", p.metric_name, *p.metric, p.unit.empty() ? "" : " ", p.unit) : "";
+    const std::string metric = p.metric ? fmt::format("{} {}{}{}", p.metric_name, terminal::number(*p.metric, 2),
+                                                      p.unit.empty() ? "" : " ", p.unit)
+                                        : "";
+    const std::string loss = terminal::number(p.loss, 4);
     if (live) {
       board.draw(
-          {fmt::format("{}  step {}/{}  train loss {:.4f}  {}  {}", terminal::paint(terminal::bar(share, 20), 36, true),
-                       p.step, p.steps, p.loss, metric, last ? "" : terminal::duration(left) + " left")});
+          {fmt::format("{}  step {}/{}  train loss {}  {}  {}", terminal::paint(terminal::bar(share, 20), 36, true),
+                       p.step, p.steps, loss, metric, last ? "" : terminal::duration(left) + " left")});
     } else {
-      fmt::print("step {}/{}  train loss {:.4f}  {}{}\n", p.step, p.steps, p.loss, metric,
+      fmt::print("step {}/{}  train loss {}  {}{}\n", p.step, p.steps, loss, metric,
                  last ? "" : "  " + terminal::duration(left) + " left");
       std::fflush(stdout);
     }
@@ -289,6 +291,7 @@ int program(int argc, char** argv) {
   train_command->add_option("--data", t.data_root, data_help);
   train_command->add_flag("--quiet", t.quiet, "Print the record's path only");
   train_command->add_option("--experiment", t.trial.experiment)->group("");
+  train_command->add_flag("--name-workload", t.trial.names_workload)->group("");
   train_command->add_option("--progress", t.progress)->group("");
 
   CompareOptions c;

@@ -74,6 +74,12 @@ std::string bar(double share, int width) {
   return out;
 }
 
+std::string number(double value, int decimals) {
+  const double size = std::abs(value);
+  const bool fits = size == 0 || (size >= std::pow(10, 1 - decimals) && size < 1e6);
+  return fits ? fmt::format("{:.{}f}", value, decimals) : fmt::format("{:.3g}", value);
+}
+
 std::string duration(double seconds) {
   const long s = std::max(0L, std::lround(seconds));
   if (s < 60) return fmt::format("{} s", s);

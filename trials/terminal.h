@@ -18,6 +18,9 @@ std::string paint(std::string_view text, int colour, bool live);
 /// A bar of `width` cells of which `share` in [0, 1] is filled.
 std::string bar(double share, int width);
 
+/// With `decimals` of them, or by three digits where that would show none of the number or too much.
+std::string number(double value, int decimals);
+
 /// "8 s", "1:05 min", "2:10 h".
 std::string duration(double seconds);
 

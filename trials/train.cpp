@@ -172,7 +172,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   const std::filesystem::path path = folder / "records" / (trial.run() + ".jsonl");
   if (std::filesystem::exists(path)) throw Error(path.string() + " is there already; give another --label or --out");
   Record record(path);
-  record.line(
+  Json config(
       {{"type", "config"},
        {"record", 1},
        {"run", trial.run()},
@@ -205,6 +205,9 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
        {"machine", machine()},
        {"data", {{"name", workload->data_name()}, {"sha256", workload->data_sha256()}}},
        {"started", now()}});
+  if (metric.goal) config["metric"]["goal"] = *metric.goal;
+  if (const Json surface = workload->surface(); !surface.is_null()) config["surface"] = surface;
+  record.line(config);
 
   double seconds = 0, optimizer_seconds = 0, loss_sum = 0, recent = NAN;
   std::int64_t loss_count = 0, t = 0;
@@ -212,15 +215,17 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   const auto evaluate = [&] {
     const Workload::Evaluation test = workload->evaluate();
     last_metric = std::isfinite(test.metric) ? std::optional(test.metric) : std::nullopt;
-    record.line({{"type", "evaluation"},
-                 {"step", t},
-                 {"epoch", static_cast<double>(t) / static_cast<double>(per_epoch)},
-                 {"seconds", seconds},
-                 {"optimizer_seconds", optimizer_seconds},
-                 {"lr", options.get("lr") * trial.schedule(std::max<std::int64_t>(t, 1), steps, per_epoch)},
-                 {"train_loss", loss_count > 0 ? number(loss_sum / static_cast<double>(loss_count)) : Json()},
-                 {"test_loss", number(test.loss)},
-                 {"test_metric", number(test.metric)}});
+    Json line({{"type", "evaluation"},
+               {"step", t},
+               {"epoch", static_cast<double>(t) / static_cast<double>(per_epoch)},
+               {"seconds", seconds},
+               {"optimizer_seconds", optimizer_seconds},
+               {"lr", options.get("lr") * trial.schedule(std::max<std::int64_t>(t, 1), steps, per_epoch)},
+               {"train_loss", loss_count > 0 ? number(loss_sum / static_cast<double>(loss_count)) : Json()},
+               {"test_loss", number(test.loss)},
+               {"test_metric", number(test.metric)}});
+    for (const double weight : test.point) line["point"].push_back(number(weight));
+    record.line(line);
     loss_sum = 0, loss_count = 0;
     return test.loss;
   };
@@ -264,9 +269,12 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     if (workload->evaluates_after(t) || t == last) {
       const double loss = evaluate();
       if (!std::isfinite(loss)) return diverged("test", loss);
+      const bool there = metric.goal && last_metric &&
+                         (metric.higher_is_better ? *last_metric >= *metric.goal : *last_metric <= *metric.goal);
+      if (there) break;
     }
-    if (t == last && report) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
   }
+  if (report) report({t, t, seconds, recent, last_metric, metric.name, metric.unit});
   return end("finished", "");
 }
 

@@ -50,16 +50,27 @@ Json Schedule::json() const {
   return json;
 }
 
-std::string Trial::run() const {
+namespace {
+
+// A label as a part of a file's name.
+std::string plain(std::string_view label) {
   std::string name;
   for (const char c : label) {
     const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    const bool plain = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9');
-    if (plain || (!name.empty() && name.back() != '-')) name += plain ? lower : '-';
+    const bool kept = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9');
+    if (kept || (!name.empty() && name.back() != '-')) name += kept ? lower : '-';
   }
   while (name.ends_with('-')) name.pop_back();
-  return fmt::format("{}-s{}", name, seed);
+  return name;
 }
+
+}  // namespace
+
+std::string Trial::run() const {
+  return fmt::format("{}{}-s{}", names_workload ? workload + "-" : "", plain(label), seed);
+}
+
+std::string Trial::title() const { return names_workload ? workload + " " + label : label; }
 
 void Trial::check() const {
   schedule.check();
@@ -69,7 +80,7 @@ void Trial::check() const {
   const auto control = [](unsigned char c) { return c < ' ' || c == 127; };
   if (std::any_of(label.begin(), label.end(), control)) throw Error("label: a control character is in it");
   if (label.size() > 200) refuse("longer than 200 bytes");
-  if (run().starts_with("-s")) refuse("a letter or digit of a-z, 0-9 must be in it, as it names the record's file");
+  if (plain(label).empty()) refuse("a letter or digit of a-z, 0-9 must be in it, as it names the record's file");
 }
 
 std::vector<std::string> Trial::arguments() const {
@@ -95,6 +106,7 @@ std::vector<std::string> Trial::arguments() const {
   if (channels_last) words.emplace_back("--channels-last");
   add("--label", label, !label.empty());
   add("--experiment", experiment, !experiment.empty());
+  if (names_workload) words.emplace_back("--name-workload");
   return words;
 }
 

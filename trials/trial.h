@@ -53,12 +53,16 @@ struct Trial {
   int threads = 1;
   std::string precision = "float32";  ///< or bfloat16: autocast, with float32 weights
   bool channels_last = false;
-  std::int64_t max_steps = 0;  ///< stop after so many steps, as if killed there but in order; 0: no bound
+  bool names_workload = false;  ///< has it in the record's name, as where an experiment trains several
+  std::int64_t max_steps = 0;   ///< stop after so many steps, as if killed there but in order; 0: no bound
 
   static constexpr std::array<std::string_view, 2> precisions{"float32", "bfloat16"};
 
-  /// LABEL-sSEED with nothing but a-z, 0-9 and '-': the name of its record.
+  /// The name of its record: LABEL-sSEED with nothing but a-z, 0-9 and '-', or WORKLOAD-LABEL-sSEED.
   std::string run() const;
+
+  /// What messages call it beside the seed: its label, with the workload before it where its record's name has it.
+  std::string title() const;
 
   /// Throws Error where the label, the precision or the schedule is one that no trial can have.
   void check() const;

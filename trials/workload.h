@@ -6,10 +6,12 @@
 #include <torch/torch.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "adabelief/libtorch.h"
+#include "trial.h"
 
 namespace adabelief::trials {
 
@@ -24,6 +26,7 @@ struct Setup {
 struct Metric {
   std::string name, unit;
   bool higher_is_better;
+  std::optional<double> goal = {};  ///< the value at which a trial ends, so that rules compare by their steps to it
 };
 
 class Workload {
@@ -46,6 +49,7 @@ class Workload {
 
   struct Evaluation {
     double loss, metric;
+    std::vector<double> point = {};  ///< the weights, where the report draws their path
   };
   /// On all of the test data. NaN stands for a metric that is not defined yet.
   virtual Evaluation evaluate() = 0;
@@ -60,6 +64,10 @@ class Workload {
   virtual Metric metric() const = 0;
   virtual std::string data_name() const = 0;
   virtual std::string data_sha256() const = 0;
+
+  /// A function of two weights as the report draws it, {"formula": text, "start": [x, y], "optimum": [x, y],
+  /// "x": [...], "y": [...], "z": [[f(x, y) for each x] for each y]}, or null.
+  virtual Json surface() const { return nullptr; }
 };
 
 }  // namespace adabelief::trials

@@ -5,6 +5,7 @@
 #include "adabelief/advise.h"
 #include "adabelief/any.h"
 #include "adabelief/cpu.h"
+#include "adabelief/fold.h"
 #include "adabelief/optimizer.h"
 #include "adabelief/rules.h"
 #include "adabelief/version.h"

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "adabelief/cpu.h"
+#include "adabelief/fold.h"
 #include "adabelief/registry.h"
 
 namespace adabelief {
@@ -109,11 +110,15 @@ class AnyOptimizer {
   void add(Weights weights, std::size_t group = 0);
 
   /// One step: `gradients` in the order in which the tensors were added, each of its tensor's size and type. Gradients
-  /// are only read. Throws std::invalid_argument, before anything has changed, where they do not fit. Allocates
-  /// nothing.
+  /// are only read, unless fold() asked to zero them. Throws std::invalid_argument, before anything has changed, where
+  /// they do not fit. Allocates nothing.
   void step(std::span<const Gradient> gradients);
   void step(std::initializer_list<Gradient> gradients) { step(std::span(gradients.begin(), gradients.size())); }
   void step(Gradient gradient) { step(std::span(&gradient, 1)); }
+
+  /// What later steps fold in. Throws std::invalid_argument where a number is out of its range.
+  void fold(const Fold& fold);
+  const Folded& folded() const { return folded_; }
 
   const Options& options(std::size_t group = 0) const { return this->group(group); }
   void set(std::string_view option, const Value& value, std::size_t group = 0);
@@ -155,6 +160,8 @@ class AnyOptimizer {
   };
   const Options& group(std::size_t number) const;
   const Tensor& tensor(std::size_t number) const;
+  bool takes_norms() const;
+  void size_squares();
   void load(std::istream& in, const std::string& file);  // of which nothing may follow; "": a stream that may go on
 
   static std::size_t stride(const Weights& weights);  // bytes from one state to the next
@@ -164,8 +171,9 @@ class AnyOptimizer {
   std::vector<Options> groups_;
   std::vector<Tensor> tensors_;
   std::vector<cpu::Job> jobs_;
-  std::vector<double> squares_;  // of the blocks of all tensors, where the rule has norms
+  std::vector<double> squares_;  // of the blocks of all tensors, where norms are taken
   const cpu::Executor* executor_ = &cpu::openmp;
+  Folded folded_;
 };
 
 /// make("adabelief", {{"lr", 1e-3}, {"weight_decay", 1e-2}, {"decay", "decoupled"}}). Throws std::invalid_argument that

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -85,8 +86,17 @@ struct Job {
   std::array<double, max_scalars> scalars;  ///< the rule's scalars of this step
   Measure measure = nullptr;                ///< of a rule with norms, as are the following
   WithNorms with_norms = nullptr;
-  double* squares = nullptr;  ///< squares_of(n) doubles to work with
+  double* squares = nullptr;                               ///< squares_of(n) doubles to work with
+  double scale = 1;                                        ///< the gradient is multiplied by it first
+  double limit = std::numeric_limits<double>::infinity();  ///< then cut to [-limit, limit], before `coupled`
+  bool zero = false;          ///< the gradient is set to 0 afterwards, and so must be writable
+  Type type = Type::float32;  ///< of all elements: the kernel's
 };
+
+/// The sum of the squares of all jobs' gradients, as they stand in memory, in the order that `block` tells, job after
+/// job; the jobs' `squares` are worked with. Not finite where an element is not, or where the square of a double is
+/// not.
+double gradient_squares(std::span<const Job> jobs, const Executor& executor) noexcept;
 
 /// Runs all jobs in one parallel region, or in two where there are norms to take first; small work stays on the
 /// caller's thread. Changes nothing of a job but its scalars, where it has norms. Neither allocates nor throws.

@@ -20,11 +20,19 @@ namespace cpu::detail {
 template <class Rule>
 using ScalarArray = std::array<double, sizeof(typename Rule::template Scalars<double>) / sizeof(double)>;
 
-// Scalars were computed in double and are narrowed here, since 1 - 0.999 in float is wrong in the fifth digit.
+// What is the same for all elements. Scalars were computed in double and are narrowed here, since 1 - 0.999 in float is
+// wrong in the fifth digit.
 template <class Rule, class T>
 struct Narrowed {
   typename Rule::template Scalars<T> c;
-  T coupled, lost;
+  T scale, limit, coupled, lost;
+
+  // What the gradient g of a weight x becomes. Cutting keeps a NaN.
+  T used(T g, T x) const {
+    const T scaled = scale * g;
+    return (limit < std::numeric_limits<T>::infinity() ? max(-limit, min(limit, scaled)) : scaled) + coupled * x;
+  }
+  T decayed(T x) const { return x - lost * x; }  // (1 - lost) * x would lose lost's digits in float
 };
 template <class Rule, class T>
 [[gnu::always_inline]] inline Narrowed<Rule, T> narrowed(const Job& job) {
@@ -32,8 +40,9 @@ template <class Rule, class T>
   static_assert(count <= max_scalars);
   std::array<T, count> narrow;
   for (std::size_t i = 0; i < count; ++i) narrow[i] = static_cast<T>(job.scalars[i]);
-  return {std::bit_cast<typename Rule::template Scalars<T>>(narrow), static_cast<T>(job.coupled),
-          static_cast<T>(job.lost)};
+  const auto to_t = [](double value) { return static_cast<T>(value); };
+  return {std::bit_cast<typename Rule::template Scalars<T>>(narrow), to_t(job.scale), to_t(job.limit),
+          to_t(job.coupled), to_t(job.lost)};
 }
 
 // The loop that the compiler turns into lanes: every value is read once and written once.
@@ -41,8 +50,6 @@ template <class Rule, class T>
 [[gnu::always_inline]] inline void loop(const Job& job, std::size_t begin, std::size_t end) {
   static_assert(Rule::states.size() <= max_states);
   const auto narrow = narrowed<Rule, T>(job);
-  const auto& c = narrow.c;
-  const T coupled = narrow.coupled, lost = narrow.lost;
   T* const weights = static_cast<T*>(job.weights);
   const T* const gradient = static_cast<const T*>(job.gradient);
 
@@ -50,10 +57,10 @@ template <class Rule, class T>
     [[maybe_unused]] const std::array<T*, sizeof...(k)> states{static_cast<T*>(job.states[k])...};
 #pragma GCC ivdep
     for (std::size_t i = begin; i < end; ++i) {
-      const T g = gradient[i] + coupled * weights[i];
-      T x = weights[i] - lost * weights[i];  // (1 - lost) * x would lose lost's digits in float
+      const T g = narrow.used(gradient[i], weights[i]);
+      T x = narrow.decayed(weights[i]);
       std::array<T, sizeof...(k)> s{states[k][i]...};
-      Rule::update(c, x, g, s[k]...);
+      Rule::update(narrow.c, x, g, s[k]...);
       ((states[k][i] = s[k]), ...);
       weights[i] = x;
     }
@@ -61,47 +68,60 @@ template <class Rule, class T>
   (std::make_index_sequence<Rule::states.size()>{});
 }
 
-// The squares of what the norms are of, summed as cpu.h says. Pieces of them stay in the nearest cache.
-template <class Rule, class T>
-[[gnu::always_inline]] inline void measure(const Job& job, std::size_t begin, std::size_t end, double* squares) {
-  constexpr std::size_t count = Rule::norms.size(), piece = 256;
+// Sums the squares of number(i) = {first, second, ...} over [begin, end) as cpu.h says. Pieces of them stay in the
+// nearest cache.
+template <std::size_t count, class T, class Number>
+[[gnu::always_inline]] inline void sum_squares(std::size_t begin, std::size_t end, double* squares, Number number) {
+  constexpr std::size_t piece = 256;
   static_assert(count <= max_norms && block % piece == 0 && piece % lanes == 0);
-  const auto narrow = narrowed<Rule, T>(job);
-  const auto& c = narrow.c;
-  const T coupled = narrow.coupled, lost = narrow.lost;
-  const T* const weights = static_cast<const T*>(job.weights);
-  const T* const gradient = static_cast<const T*>(job.gradient);
   T numbers[count][piece];
   double sums[count][lanes] = {};
-
-  [&]<std::size_t... k>(std::index_sequence<k...>) {
-    [[maybe_unused]] const std::array<const T*, sizeof...(k)> states{static_cast<const T*>(job.states[k])...};
-    for (std::size_t first = begin; first < end; first += piece) {
-      const std::size_t n = end - first < piece ? end - first : piece;
+  for (std::size_t first = begin; first < end; first += piece) {
+    const std::size_t n = end - first < piece ? end - first : piece;
 #pragma GCC ivdep
-      for (std::size_t i = 0; i < n; ++i) {
-        const T g = gradient[first + i] + coupled * weights[first + i];
-        const T x = weights[first + i] - lost * weights[first + i];
-        const std::array<T, count> all = Rule::measure(c, x, g, T(states[k][first + i])...);
-        for (std::size_t j = 0; j < count; ++j) numbers[j][i] = all[j];
-      }
-      for (std::size_t j = 0; j < count; ++j) {
-        for (std::size_t i = n; i < piece; ++i) numbers[j][i] = 0;
-        for (std::size_t i = 0; i < piece; i += lanes) {
-          for (std::size_t l = 0; l < lanes; ++l) {
-            sums[j][l] += static_cast<double>(numbers[j][i + l]) * static_cast<double>(numbers[j][i + l]);
-          }
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::array<T, count> all = number(first + i);
+      for (std::size_t j = 0; j < count; ++j) numbers[j][i] = all[j];
+    }
+    for (std::size_t j = 0; j < count; ++j) {
+      for (std::size_t i = n; i < piece; ++i) numbers[j][i] = 0;
+      for (std::size_t i = 0; i < piece; i += lanes) {
+        for (std::size_t l = 0; l < lanes; ++l) {
+          sums[j][l] += static_cast<double>(numbers[j][i + l]) * static_cast<double>(numbers[j][i + l]);
         }
       }
     }
   }
-  (std::make_index_sequence<Rule::states.size()>{});
   for (std::size_t j = 0; j < count; ++j) {
     for (std::size_t half = lanes / 2; half > 0; half /= 2) {
       for (std::size_t l = 0; l < half; ++l) sums[j][l] += sums[j][l + half];
     }
     squares[j] = sums[j][0];
   }
+}
+
+// The squares of what the rule's norms are of.
+template <class Rule, class T>
+[[gnu::always_inline]] inline void measure(const Job& job, std::size_t begin, std::size_t end, double* squares) {
+  const auto narrow = narrowed<Rule, T>(job);
+  const T* const weights = static_cast<const T*>(job.weights);
+  const T* const gradient = static_cast<const T*>(job.gradient);
+  [&]<std::size_t... k>(std::index_sequence<k...>) {
+    [[maybe_unused]] const std::array<const T*, sizeof...(k)> states{static_cast<const T*>(job.states[k])...};
+    sum_squares<Rule::norms.size(), T>(begin, end, squares, [&](std::size_t i) {
+      return Rule::measure(narrow.c, narrow.decayed(weights[i]), narrow.used(gradient[i], weights[i]),
+                           T(states[k][i])...);
+    });
+  }
+  (std::make_index_sequence<Rule::states.size()>{});
+}
+
+// The squares of the gradient.
+template <class T>
+[[gnu::always_inline]] inline void measure_gradient(const Job& job, std::size_t begin, std::size_t end,
+                                                    double* squares) {
+  const T* const gradient = static_cast<const T*>(job.gradient);
+  sum_squares<1, T>(begin, end, squares, [&](std::size_t i) { return std::array<T, 1>{gradient[i]}; });
 }
 
 // The loops for one instruction set.
@@ -113,6 +133,10 @@ struct Baseline {
   template <class Rule, class T>
   [[gnu::flatten]] static void norms(const Job& job, std::size_t begin, std::size_t end, double* squares) {
     measure<Rule, T>(job, begin, end, squares);
+  }
+  template <class T>
+  [[gnu::flatten]] static void gradient(const Job& job, std::size_t begin, std::size_t end, double* squares) {
+    measure_gradient<T>(job, begin, end, squares);
   }
 };
 #if defined(__x86_64__)
@@ -126,6 +150,11 @@ struct Avx2 {
                                                           double* squares) {
     measure<Rule, T>(job, begin, end, squares);
   }
+  template <class T>
+  [[gnu::flatten, gnu::target("avx2")]] static void gradient(const Job& job, std::size_t begin, std::size_t end,
+                                                             double* squares) {
+    measure_gradient<T>(job, begin, end, squares);
+  }
 };
 #define ADABELIEF_AVX512 gnu::target("avx512f,avx512vl,avx512dq,prefer-vector-width=512")
 struct Avx512 {
@@ -137,6 +166,11 @@ struct Avx512 {
   [[gnu::flatten, ADABELIEF_AVX512]] static void norms(const Job& job, std::size_t begin, std::size_t end,
                                                        double* squares) {
     measure<Rule, T>(job, begin, end, squares);
+  }
+  template <class T>
+  [[gnu::flatten, ADABELIEF_AVX512]] static void gradient(const Job& job, std::size_t begin, std::size_t end,
+                                                          double* squares) {
+    measure_gradient<T>(job, begin, end, squares);
   }
 };
 #undef ADABELIEF_AVX512
@@ -153,6 +187,10 @@ struct All {
   static constexpr std::array<Measure, isa_names.size()> measures() {
     if constexpr (HasNorms<Rule>) return {Isa::template norms<Rule, T>...};
     return {};
+  }
+  template <class T>
+  static constexpr std::array<Measure, isa_names.size()> gradients() {
+    return {Isa::template gradient<T>...};
   }
 };
 #if defined(__x86_64__)

@@ -205,10 +205,22 @@ class AnyOptimizer : public torch::optim::Optimizer {
       loss = closure();
     }
     collect();
+    double others = 0;
+    for (const Work& work : work_) {
+      if (!work.core && folded_.takes_norm()) {
+        others += work.gradient.to(at::kDouble).square().sum().template item<double>();
+      }
+    }
+    const Folded::Use use = folded_.prepare(jobs_, detail::executor, others);
+    if (use.skip) {
+      for (const Work& work : work_) zero(work);
+      work_.clear();
+      return loss;
+    }
     detail::Scalars scalars{};
     adabelief::Options::Decayed decayed{};
     const Work* same = nullptr;  // for which these were computed: most tensors share group and step
-    double* squares = squares_.data();
+    auto job = jobs_.begin();
     for (const Work& work : work_) {
       ParamState& state = *work.state;
       ++state.steps;
@@ -219,27 +231,32 @@ class AnyOptimizer : public torch::optim::Optimizer {
       }
       at::Tensor& weight = *work.weight;
       if (work.core) {
-        cpu::Job& job =
-            jobs_.emplace_back(rule_->job(weight.scalar_type() == at::kFloat ? Type::float32 : Type::float64));
-        job.weights = weight.mutable_data_ptr(), job.gradient = work.gradient.const_data_ptr();
-        job.n = static_cast<std::size_t>(weight.numel());
-        job.coupled = decayed.coupled, job.lost = decayed.lost, job.scalars = scalars;
-        for (std::size_t k = 0; k < state.states.size(); ++k) job.states[k] = state.states[k].mutable_data_ptr();
-        if (job.measure) job.squares = squares, squares += cpu::squares_of(job.n);
+        job->coupled = decayed.coupled, job->lost = decayed.lost, job->scalars = scalars;
+        ++job;
       } else {
-        const detail::TensorValue start = weight.to(detail::state_type(weight));
-        detail::TensorValue x = start - decayed.lost * start;
-        update(scalars, x, work.gradient.to(detail::state_type(weight)) + decayed.coupled * start, state.states);
+        using Value = detail::TensorValue;
+        const Value start = weight.to(detail::state_type(weight));
+        Value g = Value(use.scale) * work.gradient.to(detail::state_type(weight));
+        if (std::isfinite(use.limit)) g = max(Value(-use.limit), min(Value(use.limit), g));
+        Value x = start - decayed.lost * start;
+        update(scalars, x, g + decayed.coupled * start, state.states);
         weight.copy_(x.tensor);
+        zero(work);
       }
     }
     cpu::run(jobs_, detail::executor);
     for (const Work& work : work_) {  // so that autograd notices a weight that it had saved
-      if (work.core) work.weight->unsafeGetTensorImpl()->bump_version();
+      if (!work.core) continue;
+      work.weight->unsafeGetTensorImpl()->bump_version();
+      if (!work.gradient.is_same(work.weight->grad())) zero(work);  // the core worked on a copy
     }
     work_.clear();
     return loss;
   }
+
+  /// What later steps do to their gradients on the way, such as clipping: see fold.h. Throws std::invalid_argument.
+  void fold(const Fold& fold) { folded_.set(fold); }
+  const Folded& folded() const { return folded_; }
 
   /// Bytes of all states; they are allocated by a tensor's first step.
   std::size_t state_bytes() const {
@@ -447,19 +464,37 @@ class AnyOptimizer : public torch::optim::Optimizer {
             {&weight, core ? detail::beside(weight, weight.grad()) : weight.grad(), &state, &options, core});
       }
     }
-    jobs_.reserve(work_.size());
+    const bool norms = !rule_->norms.empty() || folded_.takes_norm();
     std::size_t squares = 0;
+    jobs_.reserve(work_.size());
     for (const Work& work : work_) {
-      if (work.core && !rule_->norms.empty())
-        squares += cpu::squares_of(static_cast<std::size_t>(work.weight->numel()));
+      if (!work.core) continue;
+      const at::Tensor& weight = *work.weight;
+      cpu::Job& job =
+          jobs_.emplace_back(rule_->job(weight.scalar_type() == at::kFloat ? Type::float32 : Type::float64));
+      job.weights = weight.mutable_data_ptr(), job.gradient = work.gradient.const_data_ptr();
+      job.n = static_cast<std::size_t>(weight.numel());
+      for (std::size_t k = 0; k < rule_->states.size(); ++k) job.states[k] = work.state->states[k].mutable_data_ptr();
+      if (norms) squares += cpu::squares_of(job.n);
     }
     squares_.resize(squares);
+    squares = 0;
+    for (cpu::Job& job : jobs_) {
+      job.squares = squares_.data() + squares;
+      if (norms) squares += cpu::squares_of(job.n);
+    }
+  }
+
+  // The gradient itself, where the core worked on a copy or nothing did.
+  void zero(const Work& work) const {
+    if (folded_.get().zero_gradients) work.weight->mutable_grad().zero_();
   }
 
   const RuleInfo* rule_;
   std::vector<Work> work_;
   std::vector<cpu::Job> jobs_;
-  std::vector<double> squares_;  // of the blocks of the jobs' tensors, where the rule has norms
+  std::vector<double> squares_;  // of the blocks of the jobs' tensors, where norms are taken
+  Folded folded_;
 };
 
 /// adabelief::libtorch::Optimizer opt(model->parameters(), adabelief::AdaBelief{.lr = 1e-3}, {.weight_decay = 1e-2});

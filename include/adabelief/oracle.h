@@ -24,14 +24,15 @@ struct Oracle {
     for (auto& state : states) state.resize(x.size());
   }
 
-  /// One step with the gradients of all weights.
-  void step(std::span<const double> gradient) {
+  /// One step with the gradients of all weights, which are multiplied by scale and cut to [-limit, limit] first.
+  void step(std::span<const double> gradient, double scale = 1,
+            double limit = std::numeric_limits<double>::infinity()) {
     ++t;
     const auto [coupled, lost] = options.decayed();
     auto c = scalars(std::make_index_sequence<std::tuple_size_v<decltype(Rule::options())>>{});
     std::vector<double> g(x.size());
     for (std::size_t i = 0; i < x.size(); ++i) {
-      g[i] = gradient[i] + coupled * x[i];
+      g[i] = max(-limit, min(limit, scale * gradient[i])) + coupled * x[i];
       x[i] = x[i] - lost * x[i];
     }
     if constexpr (HasNorms<Rule>) {

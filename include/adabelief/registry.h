@@ -46,6 +46,7 @@ struct RuleInfo {
   /// The job of a tensor of that type without its tensor and scalars, on the instruction set in use.
   cpu::Job job(Type type) const {
     cpu::Job job{};
+    job.type = type;
     job.kernel = kernels[int(type)][int(cpu::isa())];
     job.measure = measures[int(type)][int(cpu::isa())];
     job.with_norms = with_norms;

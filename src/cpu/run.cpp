@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -14,6 +15,10 @@
 #include "adabelief/text.h"
 
 namespace adabelief::cpu {
+
+namespace detail {
+Measure gradient_measure(Type type);  // gradient.cpp
+}
 
 bool has(Isa isa) {
 #if defined(__x86_64__)
@@ -114,35 +119,57 @@ void parts(std::span<const Job> jobs, const Executor& executor, std::size_t elem
 
 struct Update {
   static std::size_t units(const Job& job) { return job.n; }
-  static void run(const Job& job, std::size_t from, std::size_t to) { job.kernel(job, from, to); }
-};
-
-// Block by block, since blocks are what the order of a sum is made of.
-struct Norms {
-  static std::size_t units(const Job& job) { return job.measure ? (job.n + block - 1) / block : 0; }
   static void run(const Job& job, std::size_t from, std::size_t to) {
-    for (std::size_t b = from; b < to; ++b) {
-      job.measure(job, b * block, std::min(job.n, (b + 1) * block), job.squares + b * max_norms);
+    if (!job.zero) return job.kernel(job, from, to);
+    for (std::size_t first = from; first < to; first += block) {  // while the gradient is in the nearest cache
+      const std::size_t last = std::min(to, first + block), bytes = size_of(job.type);
+      job.kernel(job, first, last);
+      std::memset(static_cast<char*>(const_cast<void*>(job.gradient)) + first * bytes, 0, (last - first) * bytes);
     }
   }
 };
 
-void take_norms(Job& job) {
-  std::array<double, max_norms> norms{};
-  for (std::size_t b = 0; b < Norms::units(job); ++b) {
-    for (std::size_t k = 0; k < max_norms; ++k) norms[k] += job.squares[b * max_norms + k];
+// Block by block, since blocks are what the order of a sum is made of.
+template <class Of>
+struct Norms {
+  static std::size_t units(const Job& job) { return Of::measure(job) ? (job.n + block - 1) / block : 0; }
+  static void run(const Job& job, std::size_t from, std::size_t to) {
+    for (std::size_t b = from; b < to; ++b) {
+      Of::measure(job)(job, b * block, std::min(job.n, (b + 1) * block), job.squares + b * max_norms);
+    }
   }
-  for (double& norm : norms) norm = std::sqrt(norm);
-  job.with_norms(job.scalars.data(), norms.data());
-}
+  static void add(const Job& job, std::array<double, max_norms>& squares) {
+    for (std::size_t b = 0; b < units(job); ++b) {
+      for (std::size_t k = 0; k < max_norms; ++k) squares[k] += job.squares[b * max_norms + k];
+    }
+  }
+};
+
+struct OfRule {
+  static Measure measure(const Job& job) { return job.measure; }
+};
+struct OfGradient {
+  static Measure measure(const Job& job) { return detail::gradient_measure(job.type); }
+};
 
 }  // namespace
 
+double gradient_squares(std::span<const Job> jobs, const Executor& executor) noexcept {
+  parts<Norms<OfGradient>>(jobs, executor, block, 1);
+  std::array<double, max_norms> squares{};
+  for (const Job& job : jobs) Norms<OfGradient>::add(job, squares);
+  return squares[0];
+}
+
 void run(std::span<Job> jobs, const Executor& executor) noexcept {
   if (std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.measure != nullptr; })) {
-    parts<Norms>(jobs, executor, block, 1);
+    parts<Norms<OfRule>>(jobs, executor, block, 1);
     for (Job& job : jobs) {
-      if (job.measure) take_norms(job);
+      if (job.measure == nullptr) continue;
+      std::array<double, max_norms> norms{};
+      Norms<OfRule>::add(job, norms);
+      for (double& norm : norms) norm = std::sqrt(norm);
+      job.with_norms(job.scalars.data(), norms.data());
     }
   }
   parts<Update>(jobs, executor, 1, 16);  // at whole cache lines of floats

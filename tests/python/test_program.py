@@ -34,7 +34,6 @@ PROGRAM = Path(os.environ.get("ADABELIEF_PROGRAM", ROOT / "build" / "adabelief")
 EXPERIMENTS = sorted((ROOT / "trials" / "experiments").glob("*.toml"))
 RULES = [path.stem for path in (ROOT / "include" / "adabelief" / "rules").glob("*.h")]
 WORKLOADS = [path.stem for path in (ROOT / "trials" / "workloads").glob("*.h")]
-WITHOUT_DATA = ["convex_regret", "monotone", "nonconvex_rate", "reddi", "stable_curvature"]
 TRAIN = ["train", "fashion_mnist_cnn", "--batch", "16", "--threads", "1", "--rule"]
 
 # Line numbers are part of the tests. SGD is made to diverge.
@@ -60,6 +59,30 @@ label = "SGD"
 rule = "sgd"
 options = { lr = 1e10 }
 """
+# Two functions, with labels that each have once.
+TOYS = """title = "Toys"
+workload = ["toy_abs", "toy_beale"]
+seeds = [1]
+steps = 300
+baseline = "Adam"
+
+[[rules]]
+label = "Adam"
+rule = "adam"
+
+[[rules]]
+label = "SGD"
+rule = "sgd"
+options = { lr = 1e-2, momentum = 0 }
+workload = "toy_abs"
+
+[[rules]]
+label = "SGD"
+rule = "sgd"
+options = { lr = 1 }
+workload = ["toy_beale"]
+"""
+TOY_RUNS = ["toy_abs-adam-s1", "toy_abs-sgd-s1", "toy_beale-adam-s1", "toy_beale-sgd-s1"]
 RUNS = [f"{rule}-s{seed}" for seed in (1, 2) for rule in ("adabelief", "adam", "sgd")]
 TIMES = {"seconds", "optimizer_seconds", "started", "ended", "ms_a_step", "optimizer_ms_a_step", "seconds_to_target"}
 
@@ -133,6 +156,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
     here.write(MINI)
     done = here("compare", "mini.toml", "--out", "out")
     return here.folder / "out", done
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of the experiment toy."""
+    here = Here(tmp_path_factory.mktemp("toy"))
+    done = here("compare", "toy", "--out", "out", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "out/index.html\n", "")
+    return here.folder / "out"
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -376,6 +408,14 @@ def test_a_label_that_is_no_utf8_does_not_harm_the_record(here: Here) -> None:
         ("{ lr = 1e-3 }", "1e-3", 16, "rules.options must be a table, such as { lr = 1e-3 }"),
         (MINI[MINI.index("[[rules]]"):], "", 1, 'rules is missing: one [[rules]] table with rule = "..." for each'),
         (MINI[MINI.index("[[rules]]"):], "rules = []", 9, 'rules is missing: one [[rules]] table with rule = "..."'),
+        ('"fashion_mnist_cnn"', "3", 2, "workload must be the name of a workload (adabelief list), or a list of such na"),
+        ('"fashion_mnist_cnn"', "['toy_abs', 3]", 2, "workload must be a list of such names, with 3 in it"),
+        ('"fashion_mnist_cnn"', "['toy_abs', 'toy_bale']", 2, "no workload named 'toy_bale'; did you mean toy_beale?"),
+        ('"fashion_mnist_cnn"', "['toy_abs', 'toy_abs']", 2, "workload has toy_abs twice"),
+        ('"fashion_mnist_cnn"', "[]", 2, "workload is missing: the name of a workload (adabelief list), or a list"),
+        ('workload = "fashion_mnist_cnn"', "", 1, "workload is missing: the name of a workload"),
+        ("{ lr = 1e-3 }", "{ lr = 1e-3 }\nworkload = 'toy_abs'", 17,
+         "no workload named 'toy_abs'. There are: fashion_mnist_cnn"),
         (MINI, "", 1, "title is missing"),
     ],
 )  # fmt: skip
@@ -389,23 +429,51 @@ def test_a_mistake_in_an_experiment_is_named_with_file_line_and_what_is_allowed(
     assert [entry.name for entry in here.folder.iterdir()] == ["mini.toml"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ('["toy_beale"]', '["toy_abs"]', 17,
+         "the labels SGD and SGD name one record, toy_abs-sgd-s1; give each rule its own label"),
+        (TOYS[TOYS.index('rule = "adam"') : TOYS.index('"toy_abs"\n\n')], 'rule = "adam"\nworkload = "toy_beale" # ', 2,
+         "no rule trains toy_abs"),
+        ('baseline = "Adam"', "[[paper]]\nlabel = 'Adam'\nvalue = 1\nsource = 'x'", 5,
+         "paper.workload is missing: which of the workloads it is of"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_an_experiment_of_several_workloads_is_named(
+    here: Here, old: str, new: str, line: int, message: str
+) -> None:
+    assert TOYS.count(old) == 1
+    path = here.write(TOYS.replace(old, new))
+    assert here.refusal("compare", str(path)) == f"{path}:{line}: {message}"
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_of_the_project_can_be_read_and_lists_its_trials(here: Here, path: Path) -> None:
     table = tomllib.loads(path.read_text())
     process = here.start("compare", path.stem, "--out", "out", "--jobs", "1", "--data", "nowhere")
-    if table["workload"] in WITHOUT_DATA:  # read, then stopped; the others are refused
+    without_data = path.stem.startswith(("theory", "toy"))
+    if without_data:  # read, then stopped; the others are refused
         wait_for(lambda: list(here.folder.glob("out/records/*")))
         process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    if table["workload"] in WITHOUT_DATA:
+    if without_data:
         assert process.returncode == 130, err
     else:
         assert process.returncode == 1 and "nowhere: no such folder" in err
     plan = json.loads((here.folder / "out" / "experiment.json").read_text())
     assert plan["toml"] == path.read_text() and plan["title"] == table["title"]
-    assert [(t["label"], t["seed"]) for t in plan["trials"]] == [
-        (rule.get("label", rule["rule"]), seed) for seed in table["seeds"] for rule in table["rules"]
-    ]
+    assert plan["workload"] == table["workload"]
+
+    def listed(names: str | list[str]) -> list[str]:
+        return names if isinstance(names, list) else [names]
+
+    workloads = listed(table["workload"])
+    assert [(t.get("workload", workloads[0]), t["label"], t["seed"]) for t in plan["trials"]] == [
+        (workload, rule.get("label", rule["rule"]), seed)
+        for seed in table["seeds"] for workload in workloads for rule in table["rules"]
+        if workload in listed(rule.get("workload", workload))
+    ]  # fmt: skip
 
 
 # advise
@@ -932,6 +1000,108 @@ def test_a_full_disk_is_met_with_a_message(here: Here, small_disk: Path) -> None
         while file.write(bytes(4096)):
             pass
     assert "No space left on device" in here.refusal("compare", "mini.toml", "--out", str(small_disk / "other"))
+
+
+# Toy functions, and several workloads
+
+# Name: f, start, optimum, and a learning rate of which 200 steps of SGD show slopes on both sides of a fold.
+FUNCTIONS: dict[str, tuple[Callable[[float, float], float], tuple[float, float], tuple[float, float], float]] = {
+    "toy_abs": (lambda x, y: abs(x) + abs(y), (-2.5, 0), (0, 0), 0.0151),
+    "toy_abs_rotated": (lambda x, y: abs(x + y) + abs(x - y) / 10, (2.5, 0), (0, 0), 0.0151),
+    "toy_square_rotated": (lambda x, y: (x + y) ** 2 + (x - y) ** 2 / 10, (2.5, 0), (0, 0), 0.01),
+    "toy_abs_stretched": (lambda x, y: abs(x) / 10 + abs(y), (0.5, -1.5), (0, 0), 0.0151),
+    "toy_beale": (
+        lambda x, y: (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2,
+        (-2.5, -2.5), (3, 0.5), 1e-5,
+    ),
+    "toy_rosenbrock": (lambda x, y: (1 - x) ** 2 + 100 * (y - x**2) ** 2, (-4, -4), (1, 1), 1e-5),
+}  # fmt: skip
+
+
+def test_every_toy_function_is_tested() -> None:
+    assert set(FUNCTIONS) == {name for name in WORKLOADS if name.startswith("toy_")}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_toy_functions_path_is_that_by_differences_of_its_formula(here: Here, name: str) -> None:
+    f, start, optimum, lr = FUNCTIONS[name]
+    words = ["train", name, "--rule", "sgd", "--set", f"lr={lr}", "--set", "momentum=0", "--steps", "200"]
+    config, *middle, _ = here.record(*words)
+    seen = {line["step"]: line for line in middle}
+    (x, y), h = start, 1e-6
+    for step in range(201):
+        if step in seen:
+            assert seen[step]["point"] == pytest.approx([x, y], abs=1e-6)
+            assert seen[step]["test_loss"] == pytest.approx(f(x, y), rel=1e-5, abs=1e-5)
+            assert seen[step]["test_metric"] == pytest.approx(math.dist((x, y), optimum), abs=1e-6)
+        gradient = (f(x + h, y) - f(x - h, y)) / 2 / h, (f(x, y + h) - f(x, y - h)) / 2 / h
+        x, y = x - lr * gradient[0], y - lr * gradient[1]
+    assert 0 in seen and len(seen) > 10
+    surface = config["surface"]
+    assert (tuple(surface["start"]), tuple(surface["optimum"]), f(*optimum)) == (start, optimum, 0)
+    for v, row in zip(surface["y"], surface["z"], strict=True):
+        assert row == pytest.approx([f(u, v) for u in surface["x"]], rel=1e-4, abs=1e-12)
+    for (u, v), axis in ((start, "start"), (optimum, "optimum")):
+        assert surface["x"][0] < u < surface["x"][-1] and surface["y"][0] < v < surface["y"][-1], axis
+
+
+def test_from_the_figures_start_adabelief_is_the_first_at_beales_optimum(toy: Path) -> None:
+    ends = {path.stem: read(path)[-1] for path in (toy / "records").iterdir()}
+    for name in ("toy_beale", "toy_rosenbrock", "toy_square_rotated", "toy_abs", "toy_abs_rotated"):
+        mine, adams = ends[f"{name}-adabelief-s1"], ends[f"{name}-adam-s1"]
+        assert mine["status"] == "finished" and mine["step"] < adams["step"] <= 30_000
+    for name in ("toy_beale", "toy_rosenbrock"):
+        assert ends[f"{name}-sgd-s1"]["status"] == "diverged"
+        assert ends[f"{name}-sgd-lr-1e-6-s1"]["step"] == 30_000
+    last = read(toy / "records" / "toy_beale-adabelief-s1.jsonl")[-2]
+    assert last["test_metric"] <= 1e-3 and last["point"] == pytest.approx([3, 0.5], abs=1e-3)
+    rows = {(row["workload"], row["rule"]): row for row in summary(toy)}
+    assert float(rows["toy_beale", "AdaBelief"]["steps_to_target"]) == ends["toy_beale-adabelief-s1"]["step"]
+
+
+def test_a_trial_ends_at_the_very_step_that_reaches_the_goal(here: Here) -> None:
+    words = ["train", "toy_abs", "--rule", "sgd", "--set", "lr=0.01", "--set", "momentum=0", "--steps", "1000"]
+    config, *middle, end = here.record(*words)
+    assert (config["steps"], config["metric"]["goal"], config["precision"]) == (1000, 1e-3, "float64")
+    assert config["state_bytes"] == 2 * 8  # b, in double
+    assert (end["status"], end["step"]) == ("finished", 250)
+    assert middle[-1]["step"] == 250 and middle[-1]["test_metric"] <= 1e-3 < middle[-2]["test_metric"]
+
+
+@pytest.mark.parametrize("words", ["--batch 2", "--precision bfloat16"])
+def test_a_toy_function_refuses_what_it_has_not(here: Here, words: str) -> None:
+    refusal = here.refusal("train", "toy_abs", "--rule", "adam", *words.split())
+    assert refusal == "a toy function has no batches and is computed in double; leave batch and precision"
+
+
+def test_several_workloads_are_trained_reported_and_resumed(here: Here) -> None:
+    here.write(TOYS)
+    out = here.folder / "out"
+    done = here("compare", "mini.toml", "--out", "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^\[\d/4\] toy_beale SGD seed 1: diverged: ", done.stdout, re.MULTILINE)
+    assert records(out) == [f"{run}.jsonl" for run in TOY_RUNS]
+    plan = json.loads((out / "experiment.json").read_text())
+    assert plan["workload"] == ["toy_abs", "toy_beale"]
+    assert [(t["workload"], t["run"]) for t in plan["trials"]] == [(run.split("-")[0], run) for run in TOY_RUNS]
+    whole_ = summary(out)
+    assert [(row["workload"], row["rule"]) for row in whole_] == [
+        ("toy_abs", "Adam"), ("toy_abs", "SGD"), ("toy_beale", "Adam"), ("toy_beale", "SGD"),
+    ]  # fmt: skip
+    config = read(out / "records" / "toy_abs-sgd-s1.jsonl")[0]
+    assert (config["run"], config["label"], config["experiment"]) == ("toy_abs-sgd-s1", "SGD", "mini")
+
+    (out / "records" / "toy_abs-sgd-s1.jsonl").unlink()
+    again = here("compare", "mini.toml", "--out", "out", "--resume")
+    assert again.returncode == 0 and "3 finished before" in again.stdout and again.stdout.count("seed 1: ") == 1
+    assert records(out) == [f"{run}.jsonl" for run in TOY_RUNS] and summary(out) == whole_
+
+
+def test_the_papers_numbers_are_those_of_their_workload(here: Here) -> None:
+    here.write(TOYS + "[[paper]]\nworkload = 'toy_beale'\nlabel = 'Adam'\nvalue = 7\nsource = 'Figure 3'\n")
+    assert here("compare", "mini.toml", "--out", "out").returncode == 0
+    rows = {(row["workload"], row["rule"]): row["paper_value"] for row in summary(here.folder / "out")}
+    assert {key for key, value in rows.items() if value} == {("toy_beale", "Adam")}
 
 
 # report

@@ -106,6 +106,40 @@ def folder(tmp_path: Path) -> Path:
     return run
 
 
+SURFACE = {
+    "formula": "x² + 4y²", "start": [-2.0, 1.0], "optimum": [0.0, 0.0], "x": [-3.0, -1.0, 1.0], "y": [-1.5, 0.0, 1.5],
+    "z": [[18.0, 10.0, 10.0], [9.0, 1.0, 1.0], [18.0, 10.0, 10.0]],
+}  # fmt: skip
+
+
+def write_path(folder: Path, label: str, distances: list[float], end: str = "finished", **changes: Any) -> Path:
+    """The record of a race to distance 0.001, along the line from the start of SURFACE to its optimum."""
+    changes = {
+        "workload": "toy_bowl", "surface": SURFACE, "steps": 1000, "data": {"name": "", "sha256": ""}, **changes,
+        "metric": {"name": "distance", "unit": "", "better": "lower", "goal": 0.001},
+    }  # fmt: skip
+    path = write_record(folder, label, 1, distances, end, **changes)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if line["type"] == "evaluation":
+            share = line["test_metric"] / math.sqrt(5)
+            line |= {"point": [-2 * share, share], "test_loss": 8 * share**2}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def race(tmp_path: Path) -> Path:
+    """AdaBelief reaches the goal at step 200, Adam at 300, RAdam never; SGD diverged."""
+    run = tmp_path / "race"
+    write_plan(run, ["AdaBelief", "Adam", "SGD", "RAdam"], [1], workload="toy_bowl", target=None, paper=None)
+    write_path(run, "AdaBelief", [2.236, 0.5, 0.0009])
+    write_path(run, "Adam", [2.236, 1.5, 0.5, 0.0002])
+    write_path(run, "SGD", [2.236, 3.0, 1e9, 1e100], "diverged")
+    write_path(run, "RAdam", [2.236, 1.9, 0.8, 0.7])
+    return run
+
+
 def report(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(REPORT), *map(str, arguments)]
     env = {**os.environ, **environment}
@@ -521,6 +555,100 @@ def test_a_stop_signal_leaves_the_old_report_and_no_traceback(
     assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
+def test_a_race_is_told_by_its_steps_and_not_by_where_its_trials_end(race: Path) -> None:
+    result = report(race)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("AdaBelief reaches distance 0.001 first, after 200 steps; Adam after 300.\n")
+    rows = {row["rule"]: row for row in read_csv(race / "summary.csv")}
+    assert [rows[label]["steps_to_target"] for label in rows] == ["200.0", "300.0", "", ""]
+    markdown = (race / "report.md").read_text()
+    (header,) = (line for line in markdown.splitlines() if line.startswith("| rule"))
+    assert header == "| rule | final distance | n | steps to 0.001 | reached 0.001 | diverged |"
+    assert "A trial ends at the first step at distance 0.001, or after 1,000 steps." in markdown
+    page = (race / "index.html").read_text()
+    for silly in ("±", "interval", "test distance", "test set", "trial by trial", "train loss during"):
+        assert silly not in markdown and silly not in page.split("<script>")[0], silly
+
+
+@pytest.mark.parametrize(
+    ("metrics", "headline"),
+    [
+        (
+            {"A": [2.0, 0.5], "Adam": [2.0, 0.4]},
+            "No rule reaches distance 0.001 in 1,000 steps; Adam ends nearest, at 0.4",
+        ),
+        (
+            {"A": [2.0, 0.001], "Adam": [2.0, 0.4]},
+            "A reaches distance 0.001 first, after 100 steps; Adam not in 1,000 ",
+        ),
+        ({"A": [2.0, 1.0, 0.0], "B": [2.0, 0.0]}, "B reaches distance 0.001 first, after 100 steps; A after 200."),
+        ({"A": [2.0, 0.0]}, "A reaches distance 0.001 first, after 100 steps."),
+    ],
+)
+def test_the_headline_of_a_race(tmp_path: Path, metrics: dict[str, list[float]], headline: str) -> None:
+    write_plan(tmp_path, list(metrics), [1], workload="toy_bowl", target=None)
+    for label, distances in metrics.items():
+        write_path(tmp_path, label, distances)
+    (section,), _ = read_folders([tmp_path])
+    assert Table(section, summarize(section)).headline.startswith(headline)
+
+
+def test_a_plan_of_several_workloads_has_a_section_each_with_its_own_trials(tmp_path: Path) -> None:
+    trials = [
+        {
+            "run": f"{workload}-{label.lower()}-s1",
+            "workload": workload,
+            "label": label,
+            "rule": label.lower(),
+            "seed": 1,
+        }
+        for workload, label in (("bowl", "Adam"), ("bowl", "SGD"), ("hill", "Adam"), ("dale", "Adam"))
+    ]
+    paper = [{"label": "Adam", "workload": "hill", "value": 7.0, "source": "Figure 1"}]
+    write_plan(tmp_path, [], [], workload=["bowl", "hill", "dale"], trials=trials, paper=paper)
+    write_record(tmp_path, "Adam", 1, [10.0, 20.0], run="bowl-adam-s1", workload="bowl")
+    write_record(tmp_path, "Adam", 1, [10.0, 30.0], run="hill-adam-s1", workload="hill")
+    sections, warnings = read_folders([tmp_path])
+    assert [(s.title, s.labels) for s in sections] == [
+        ("A quick comparison: bowl", ["Adam"]), ("A quick comparison: hill", ["Adam"]),
+    ]  # fmt: skip
+    assert sections[0].warnings == ["planned, but without a record: SGD seed 1"] and sections[1].warnings == []
+    assert warnings == ["A quick comparison: dale: no record of any planned trial"]
+    result = report(tmp_path)
+    assert result.stdout.startswith("A quick comparison: bowl\n") and "\nA quick comparison: hill\n" in result.stdout
+    rows = {row["workload"]: row["paper_value"] for row in read_csv(tmp_path / "summary.csv")}
+    assert rows == {"bowl": "", "hill": "7.0"}
+    assert (tmp_path / "index.html").read_text().count("The experiment file") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "what"),
+    [
+        ("surface", {**SURFACE, "start": [1.0]}, "start is not a list of 2"),
+        ("surface", {**SURFACE, "z": 3}, "z is not a list"),
+        ("surface", {**SURFACE, "z": SURFACE["z"][:2]}, "z is not y by x numbers"),
+        ("surface", {**SURFACE, "x": []}, "z is not y by x numbers"),
+        ("point", [1.0], "point is not a list of 2"),
+        ("point", 3, "point is not a list"),
+        ("point", ["a", 1.0], "point is not a number"),
+    ],
+)
+def test_a_damaged_surface_or_point_costs_its_line(race: Path, key: str, value: Any, what: str) -> None:
+    path = race / "records" / "adam-s1.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    at = 0 if key == "surface" else 2
+    lines[at][key] = value
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = report(race)
+    assert result.returncode == 0 and f"{path}:{at + 1}: damaged line ({what}); the rest is used" in result.stderr
+
+
+def test_a_point_beyond_all_numbers_ends_its_path(race: Path) -> None:
+    path = race / "records" / "sgd-s1.jsonl"
+    path.write_text(re.sub(r'"point": \[-8.9[^]]*\]', '"point": [null, 1.0]', path.read_text()))
+    assert "null, 1.0" in path.read_text() and report(race).stderr == ""
+
+
 def test_text_of_records_and_plan_is_escaped(folder: Path) -> None:
     write_plan(folder, ["AdaBelief"], [1], title="<img src=x onerror=alert(1)>", description="<script>boom()</script>")
     write_record(folder, "a|<b onclick='x'>\"", 1, [10.0, 20.0, 30.0, 40.0])
@@ -574,6 +702,30 @@ addEventListener("load", async () => {
     seen.after = shown();
     seen.buttons = [...plot.querySelectorAll(".modebar-btn")].map(e => e.dataset.title);
     seen.legend = [...plot.querySelectorAll(".legendtext")].map(e => e.textContent);
+    const motion = document.querySelector(".motion");
+    if (motion) {
+      const [flat, solid] = motion.querySelectorAll(".plot");
+      const [button, slider, output] = motion.querySelectorAll("button, input, output");
+      const lengths = () => [flat, solid].map(p => p.data.filter(t => t.mode === "lines").map(t => t.x.length));
+      seen.solid = solid.textContent.includes("WebGL is not supported") ? "no WebGL" : solid.querySelectorAll("canvas").length;
+      seen.whole = [output.textContent, ...lengths()];
+      slider.value = 0.7;
+      slider.dispatchEvent(new Event("input"));
+      await wait(3000);
+      seen.part = [output.textContent, ...lengths()];
+      seen.contours = flat.querySelectorAll(".contourlevel").length;
+      const adam = [...flat.querySelectorAll(".legend .traces")].find(e => e.textContent === "Adam");
+      const on = () => [flat, solid].map(p => p._fullData.filter(t => t.visible === true).map(t => t.name));
+      const all = on();
+      for (const kind of ["mousedown", "mouseup"])
+        adam.querySelector(".legendtoggle").dispatchEvent(new MouseEvent(kind, {bubbles: true}));
+      await wait(3000);
+      seen.hidden = on().map((now, i) => all[i].filter(name => !now.includes(name)));
+      button.click();
+      seen.button = [button.textContent];
+      button.click();
+      seen.button.push(button.textContent);
+    }
     seen.width = [document.documentElement.scrollWidth, innerWidth];
   } catch (error) { seen.errors.push(String(error)); }
   document.documentElement.dataset.seen = JSON.stringify(seen);
@@ -610,6 +762,33 @@ def test_in_a_browser_the_page_draws_and_its_controls_work(folder: Path, tmp_pat
     assert gone == {"Adamy", "Adamy2"}, "a click on Adam in the legend hides it in both plots and nothing else"
     assert seen["legend"] == ["AdaBelief", "Adam", "SGD (1 diverged)", "RAdam"]
     assert len(seen["buttons"]) == 2, "no button of plotly's that sends the figure to a server"
+
+
+@pytest.mark.parametrize(
+    ("flags", "solid"),
+    [
+        (["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"], 1),
+        (["--disable-software-rasterizer"], "no WebGL"),
+    ],
+    ids=["with WebGL", "without"],
+)  # fmt: skip
+def test_in_a_browser_the_paths_move_on_the_contours_and_on_the_surface(
+    race: Path, flags: list[str], solid: Any
+) -> None:
+    assert report(race).returncode == 0
+    seen = in_chromium(race / "index.html", *flags)
+    assert (seen["errors"], seen["violations"]) == ([], [])
+    # What is set and not used, such as colours of a grid that is not shown, is no mistake; nor is a shared colour axis,
+    # which plotly's own check does not know.
+    wrong = [m for m in seen["invalid"] if "did not get coerced" not in m and "coloraxis" not in m]
+    assert wrong == []
+    assert seen["solid"] == solid
+    ends = [4, 3, 4, 3]  # RAdam, SGD up to the first point outside, Adam, AdaBelief: the first rule lies above
+    assert seen["whole"] == ["step 300", ends, ends]
+    assert seen["part"] == ["step 147", [2, 2, 2, 2], [2, 2, 2, 2]]  # 300 * 0.7^2
+    assert seen["contours"] > 10
+    assert seen["hidden"] == [["Adam", "Adam"], ["Adam", "Adam"]]
+    assert seen["button"] == ["Pause", "Play"]
 
 
 def test_in_a_narrow_window_the_page_does_not_scroll_sideways(folder: Path, tmp_path: Path) -> None:

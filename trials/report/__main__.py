@@ -121,7 +121,8 @@ def report(folders: list[Path], out: Path, quiet: bool) -> None:
                 if plain_text
                 else (lambda text, strong: f"\33[1m{text}\33[0m" if strong else text)
             )
-            print(f"{bold(textwrap.fill(table.headline, 100), True)}\n\n{plain(table, style=bold)}\n")
+            title = f"{table.section.title}\n" if len(tables) > 1 else ""
+            print(f"{title}{bold(textwrap.fill(table.headline, 100), True)}\n\n{plain(table, style=bold)}\n")
     print(out / "index.html")
 
 

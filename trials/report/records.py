@@ -33,6 +33,7 @@ class Evaluation:
     train_loss: float | None  # mean over the steps since the last evaluation
     test_loss: float | None
     test_metric: float | None
+    point: tuple[float, float] | None = None  # the weights, where there are two
 
 
 @dataclass
@@ -95,7 +96,10 @@ class Section:
 
     @property
     def title(self) -> str:
-        return self.plan.get("title") or " on ".join(filter(None, (self.experiment, self.workload)))
+        title = self.plan.get("title")
+        if title and len(self.plan["workload"]) > 1:
+            return f"{title}: {self.workload}"
+        return title or " on ".join(filter(None, (self.experiment, self.workload)))
 
     @property
     def metric(self) -> Json:
@@ -110,8 +114,18 @@ class Section:
         return self.plan.get("baseline")
 
     @property
+    def goal(self) -> float | None:
+        """The metric at which a trial ends: where there is one, the rules race to it."""
+        return self.metric.get("goal")
+
+    @property
     def target(self) -> float | None:
-        return self.plan.get("target", {}).get("value")
+        return self.plan.get("target", {}).get("value", self.goal)
+
+    @property
+    def surface(self) -> Json | None:
+        """The function of two weights on which the trials' points lie."""
+        return next((t.config["surface"] for t in self.trials if "surface" in t.config), None)
 
     @property
     def labels(self) -> list[str]:
@@ -124,26 +138,33 @@ class Section:
         return [t for t in self.trials if t.label == label and status in (None, t.status)]
 
 
-# What is read of each kind of line and of the plan: a type, {key: shape} or [shape]; float stands for every finite
-# number. A key with ? may be absent.
+# What is read of each kind of line and of the plan: a type, {key: shape}, [shape] or (shape, shape), a list of two;
+# float stands for every finite number. A key with ? may be absent.
 CONFIG = {
     "workload": str,
     "label": str,
     "seed": int,
-    "metric": {"name": str, "unit?": str, "better?": str},
+    "metric": {"name": str, "unit?": str, "better?": str, "goal?": float},
     **dict.fromkeys(("run?", "experiment?", "rule?", "started?"), str),
-    **dict.fromkeys(("parameters?", "state_bytes?", "steps_per_epoch?"), int),
+    **dict.fromkeys(("parameters?", "state_bytes?", "steps?", "steps_per_epoch?"), int),
     **dict.fromkeys(("options?", "schedule?", "machine?"), dict),
     "data?": {"name?": str, "sha256?": str},
+    "surface?": {
+        "formula": str,
+        **dict.fromkeys(("start", "optimum"), (float, float)),
+        "x": [float],
+        "y": [float],
+        "z": [[float]],
+    },
 }
 EVALUATION = {"step": int, "epoch": float, "seconds": float, "optimizer_seconds?": float}
 END = {"status": str, "reason?": str, "step?": int, "seconds?": float}
 PLAN = {
-    "workload": str,
+    "workload": [str],
     **dict.fromkeys(("name?", "title?", "description?", "baseline?", "command?", "toml?"), str),
     "target?": {"value": float},
-    "paper?": [{"label": str, "value": float, "source?": str}],
-    "trials?": [{"label": str, "seed": int}],
+    "paper?": [{"label": str, "value": float, "source?": str, "workload?": str}],
+    "trials?": [{"label": str, "seed": int, "workload?": str}],
 }
 
 
@@ -160,11 +181,13 @@ def _check(value: Any, shape: Any, name: str) -> None:
             name = key.removesuffix("?")
             if name in value or name == key:
                 _check(value.get(name), inner, name)
-    elif isinstance(shape, list) and isinstance(value, list):
+    elif isinstance(shape, list | tuple) and isinstance(value, list):
+        if isinstance(shape, tuple) and len(value) != len(shape):
+            raise Damaged(f"{name} is not a list of {len(shape)}")
         for item in value:
             _check(item, shape[0], name)
     else:
-        kind = {dict: "an object", list: "a list"}.get(type(shape)) or {
+        kind = {dict: "an object", list: "a list", tuple: "a list"}.get(type(shape)) or {
             dict: "an object",
             int: "an integer",
             str: "text",
@@ -172,6 +195,11 @@ def _check(value: Any, shape: Any, name: str) -> None:
         right = type(value) is shape or (shape is float and type(value) is int)
         if not right or (shape is float and not math.isfinite(value)):
             raise Damaged(f"{name} is not {kind or 'a number'}")
+
+
+def _check_surface(surface: Json | None) -> None:
+    if surface and not ([len(surface["x"])] * len(surface["y"]) == [len(row) for row in surface["z"]] != []):
+        raise Damaged("z is not y by x numbers")
 
 
 def _number(line: Json, key: str) -> float | None:
@@ -189,7 +217,12 @@ def _evaluation(line: Json, after: int) -> Evaluation:
     if step <= after:
         raise Damaged(f"step {step} after step {after}")
     losses = (_number(line, key) for key in ("train_loss", "test_loss", "test_metric"))
-    return Evaluation(step, line["epoch"], line["seconds"], line.get("optimizer_seconds", 0.0), *losses)
+    point = line.get("point")
+    if isinstance(point, list) and None in point:  # beyond all numbers
+        point = None
+    if point is not None:
+        _check(point, (float, float), "point")
+    return Evaluation(step, line["epoch"], line["seconds"], line.get("optimizer_seconds", 0.0), *losses, point)
 
 
 def _read_record(path: Path, warnings: list[str]) -> Trial | None:
@@ -205,6 +238,7 @@ def _read_record(path: Path, warnings: list[str]) -> Trial | None:
             kind = line.get("type") if isinstance(line, dict) else None
             if kind == "config":
                 _check(line, CONFIG, "the line")
+                _check_surface(line.get("surface"))
                 trial = trial or Trial(path, line)
             elif kind == "evaluation" and trial:
                 trial.evaluations.append(_evaluation(line, trial.evaluations[-1].step if trial.evaluations else -1))
@@ -229,6 +263,8 @@ def _read_plan(folder: Path, warnings: list[str]) -> Json:
         return {}
     try:
         plan = _parse(path.read_bytes())
+        if isinstance(plan, dict) and not isinstance(plan.get("workload"), list):
+            plan["workload"] = [plan.get("workload")]
         _check(plan, PLAN, "the plan")
     except (OSError, ValueError) as error:
         warnings.append(f"{path}: damaged ({error}); read without the plan")
@@ -282,11 +318,14 @@ def read_folders(folders: list[Path]) -> tuple[list[Section], list[str]]:
     warnings: list[str] = []
     for folder in folders:
         plan = _read_plan(folder, warnings)
-        if plan:
-            key = (plan.get("name", ""), plan["workload"])
+        for workload in plan.get("workload", []):
+            key = (plan.get("name", ""), workload)
             section = sections.setdefault(key, Section(*key))
-            planned = {(t["label"], t["seed"]): t for t in section.plan.get("trials", []) + plan.get("trials", [])}
-            section.plan = {**plan, **section.plan, "trials": list(planned.values())}
+            own = {
+                k: [t for t in plan.get(k, []) if t.get("workload", workload) == workload] for k in ("trials", "paper")
+            }
+            planned = {(t["label"], t["seed"]): t for t in section.plan.get("trials", []) + own["trials"]}
+            section.plan = {**plan, **own, **section.plan, "trials": list(planned.values())}
         paths = [p for p in (folder / "records").glob("*") if p.name.endswith((".jsonl", ".jsonl.part"))]
         for path in sorted(paths):
             if trial := _read_record(path, warnings):

@@ -63,13 +63,25 @@ class Table:
         return self.section.metric.get("unit") or ""
 
     @property
+    def measured(self) -> str:
+        """The metric as a curve is titled; a function has no test data."""
+        return self.metric if self.section.surface else f"test {self.metric}"
+
+    @property
+    def goal(self) -> str:
+        return f"{self.section.target:g} {self.unit}".strip() if self.section.target is not None else ""
+
+    @property
     def leader(self) -> Summary | None:
-        """The rule with the best mean final test metric."""
+        """The rule with the best mean final test metric; in a race the first at the goal."""
         ranked = [row for row in self.rows if row.final]
         return min(ranked, key=self._rank) if ranked else None
 
-    def _rank(self, row: Summary) -> float:
-        return -row.final.mean if self.section.better == "higher" else row.final.mean
+    def _rank(self, row: Summary) -> tuple[float, ...]:
+        final = -row.final.mean if self.section.better == "higher" else row.final.mean
+        if self.section.goal is None:
+            return (final,)
+        return (-row.reached, row.steps_to_target or 0.0, final)
 
     @property
     def headline(self) -> str:
@@ -77,9 +89,11 @@ class Table:
         leader, rows = self.leader, [row for row in self.rows if row.final]
         if leader is None:
             return "No trial has finished, so there is nothing to compare."
+        if self.section.goal is not None:
+            return self._race(leader, rows)
         like, unit = leader.final.mean, f" {self.unit}" if self.unit else ""
         lost = f" ({leader.diverged} of its {leader.ended} trials diverged)" if leader.diverged else ""
-        what = f"mean final test {self.metric}, {number(like)}{unit}{lost}"
+        what = f"mean final {self.measured}, {number(like)}{unit}{lost}"
         other = next((row for row in rows if row.label == self.section.baseline), None)
         if len(rows) == 1:
             return f"{leader.label}, the only rule with a finished trial, has a {what} (n = {leader.final.n})."
@@ -100,12 +114,31 @@ class Table:
         interval = f"{number(gap.low, like, True)} to {number(gap.high, like, True)}"
         return f"{who} has the best {what}, {by} (95 % interval {interval} {sure}; n = {gap.n} seeds)."
 
+    def _race(self, leader: Summary, rows: list[Summary]) -> str:
+        """The headline of a race."""
+        place = f"{self.metric} {self.goal}"
+        if not leader.reached:
+            near = f"{number(leader.final.mean)} {self.unit}".strip()
+            return f"No rule reaches {place} in {self._budget}; {leader.label} ends nearest, at {near}."
+        told = f"{leader.label} reaches {place} first, after {leader.steps_to_target:,.0f} steps"
+        others = sorted((row for row in rows if row is not leader), key=self._rank)
+        other = next((row for row in others if row.label == self.section.baseline), others[0] if others else None)
+        if other is None:
+            return f"{told}."
+        after = f"after {other.steps_to_target:,.0f}" if other.reached else f"not in {self._budget}"
+        return f"{told}; {other.label} {after}."
+
+    @property
+    def _budget(self) -> str:
+        steps = max((t.config.get("steps", 0) for t in self.section.trials), default=0)
+        return f"{steps:,} steps" if steps else "its steps"
+
     @property
     def columns(self) -> list[Column]:
         section, rows = self.section, self.rows
         like = self.leader.final.mean if self.leader else 1.0
         unit = f", {self.unit}" if self.unit else ""
-        goal = f"{section.target:g} {self.unit}".strip() if section.target is not None else ""
+        goal, race = self.goal, section.goal is not None
         paper = {p["label"]: p for p in section.plan.get("paper", [])}
 
         def estimated(name: str, get: Callable[[Summary], Estimate | None]) -> dict[str, Callable[[Summary], Any]]:
@@ -118,12 +151,15 @@ class Table:
             Column("rule", lambda r: r.label, {"rule": lambda r: r.label}, lambda r: r is self.leader),
             Column(
                 f"final {self.metric}{unit}",
-                lambda r: plus_minus(r.final, like),
+                lambda r: plus_minus(r.final, r.final.mean if race and r.final else like),
                 estimated("final", lambda r: r.final),
-                lambda r: r is self.leader,
+                lambda r: r is self.leader and not race,
             ),
             Column(
-                f"best {self.metric}{unit}", lambda r: plus_minus(r.best, like), estimated("best", lambda r: r.best)
+                f"best {self.metric}{unit}",
+                lambda r: plus_minus(r.best, like),
+                estimated("best", lambda r: r.best),
+                shown=not race,
             ),
             Column("n", lambda r: str(len(r.finals)), {"n": lambda r: len(r.finals)}),
             Column(
@@ -135,19 +171,20 @@ class Table:
                     "difference_n": lambda r: getattr(r.difference, "n", None),
                 },
                 lambda r: r.difference is not None and r.difference.excludes_zero,
-                any(r.difference for r in rows),
+                any(r.difference for r in rows) and not race,
             ),
             Column(
                 f"steps to {goal}",
                 lambda r: "–" if r.steps_to_target is None else f"{r.steps_to_target:,.0f}",
                 {"target": lambda r: section.target, "steps_to_target": lambda r: r.steps_to_target},
-                shown=bool(goal),
+                lambda r: race and r is self.leader and r.reached > 0,
+                bool(goal),
             ),
             Column(
                 f"seconds to {goal}",
                 lambda r: number(r.seconds_to_target),
                 {"seconds_to_target": lambda r: r.seconds_to_target},
-                shown=bool(goal),
+                shown=bool(goal) and not race,
             ),
             Column(
                 f"reached {goal}",
@@ -155,16 +192,20 @@ class Table:
                 {"reached": lambda r: r.reached if goal else None},
                 shown=bool(goal),
             ),
-            Column("ms a step", lambda r: number(r.step_ms), {"ms_a_step": lambda r: r.step_ms}),
+            Column(
+                "ms a step", lambda r: number(r.step_ms), {"ms_a_step": lambda r: r.step_ms}, shown=not section.surface
+            ),
             Column(
                 "optimizer ms a step",
                 lambda r: number(r.optimizer_ms),
                 {"optimizer_ms_a_step": lambda r: r.optimizer_ms},
+                shown=not section.surface,
             ),
             Column(
                 "state bytes a weight",
                 lambda r: "–" if r.state_bytes is None else f"{r.state_bytes:.4g}",
                 {"state_bytes_a_weight": lambda r: r.state_bytes},
+                shown=not section.surface,
             ),
             Column(
                 "diverged",
@@ -205,17 +246,26 @@ class Table:
     def notes(self) -> list[str]:
         """How to read the table: the rules by which its numbers were made."""
         most = "highest" if self.section.better == "higher" else "lowest"
-        notes = [
-            "± spans the 95 % t-interval of the mean over n finished trials, one a seed; a single trial has none.",
-            "Intervals are not widened for the number of rules compared.",
-            f"Final is a trial’s last evaluation on the test set, best its {most}, which flatters every rule.",
-            "A diverged trial is counted under diverged, drawn dotted, and in no mean, difference or time.",
-        ]
-        if any(row.difference for row in self.rows):
+        race = self.section.goal is not None
+        notes = []
+        if not race or any(len(row.finals) > 1 for row in self.rows):
+            notes += [
+                "± spans the 95 % t-interval of the mean over n finished trials, one a seed; a single trial has none.",
+                "Intervals are not widened for the number of rules compared.",
+            ]
+        if race:
+            notes.append(f"A trial ends at the first step at {self.metric} {self.goal}, or after {self._budget}.")
+        else:
+            notes.append(
+                f"Final is a trial’s last evaluation on the test set, best its {most}, which flatters every rule."
+            )
+        notes.append("A diverged trial is counted under diverged, drawn dotted, and in no mean, difference or time.")
+        if any(row.difference for row in self.rows) and not race:
             notes.append(f"Differences to {self.section.baseline} are paired by seed; bold: the interval excludes 0.")
-        if self.section.target is not None:
+        if self.section.target is not None and not race:
             notes.append("Steps and seconds to the target are means over the trials that reached it at an evaluation.")
-        notes.append("ms a step are medians over trials of training time, evaluations not counted.")
+        if not self.section.surface:
+            notes.append("ms a step are medians over trials of training time, evaluations not counted.")
         sources: dict[str, list[str]] = {}
         for entry in self.section.plan.get("paper", []):
             sources.setdefault(entry.get("source", "source not given"), []).append(entry["label"])
