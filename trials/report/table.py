@@ -342,7 +342,8 @@ def plain(table: Table, width: int = 100, style: Callable[[str, bool], str] = la
     for column in table.shown:
         cells = [(column.text(row), column.strong(row)) for row in table.rows]
         wide = max(min(len(column.title), 8), *(len(text) for text, _ in cells))
-        title = textwrap.wrap(column.title, wide, break_long_words=False)
+        while len(title := textwrap.wrap(column.title, wide, break_long_words=False)) > 4:
+            wide += 1
         wide = max(wide, *map(len, title))
         lines = [("", False)] * (4 - len(title)) + [(text, False) for text in title] + cells
         pad = str.ljust if column.title == "rule" else str.rjust
