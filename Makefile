@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 export TORCH
 
-.PHONY: help compare test setup build asan bench clean
+.PHONY: help compare test setup build docs asan bench clean
 help:  ## show this
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*##/make \1\t/' | expand -t 16
 
@@ -26,6 +26,11 @@ setup: ## install what is missing: Debian packages, and Python packages in .venv
 
 build: ## build everything into build/
 	@tools/build release all
+
+docs: ## print docs/rules from the rules, and draw the pictures of docs/belief.md
+	@tools/setup run
+	@tools/build release docs
+	@.venv/bin/python tools/plot_belief.py
 
 asan: ## run the C++ tests under the address and undefined-behaviour sanitizers
 	@tools/setup test

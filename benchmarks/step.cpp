@@ -103,6 +103,30 @@ void step(benchmark::State& state, const Sizes& sizes, const RuleInfo& rule) {
   state.SetLabel("plain" + std::to_string(states) + (rule.norms.empty() ? "" : "_norms"));  // the loop to compare with
 }
 
+// AdaBelief with numbers in other forms. Weights and gradients are of the type; what the bytes are is for the reader.
+void stored(benchmark::State& state, Type type, Storage storage) {
+  const auto tensors = static_cast<std::size_t>(state.range(0)), n = static_cast<std::size_t>(state.range(1));
+  const Arrays<float> arrays(2 * tensors, n);
+  AnyOptimizer optimizer = make("adabelief", {}, storage);
+  std::vector<Gradient> gradients;
+  for (std::size_t i = 0; i < tensors; ++i) {
+    optimizer.add(Weights(arrays[2 * i], n, type));
+    gradients.emplace_back(arrays[2 * i + 1], n, type);
+  }
+  if (type != Type::float32) {  // half of the bits of floats: numbers of any size
+    for (std::size_t i = 0; i < tensors; ++i) {
+      for (std::size_t k = 0; k < n; ++k) {
+        reinterpret_cast<std::uint16_t*>(arrays[2 * i])[k] = std::uint16_t(0x3c00 + k % 512);
+        reinterpret_cast<std::uint16_t*>(arrays[2 * i + 1])[k] = std::uint16_t(0x3c00 + k * 7 % 512);
+      }
+    }
+  }
+  optimizer.step(gradients);
+  for (auto _ : state) optimizer.step(gradients);
+  const double bytes = double(tensors) * double(n) * double(3 * size_of(type)) + 2 * double(optimizer.state_bytes());
+  state.counters["bytes_per_second"] = benchmark::Counter(bytes, benchmark::Counter::kIsIterationInvariantRate);
+}
+
 // All reads and writes of a rule with hardly any arithmetic: the memory's limit.
 template <class T, std::size_t states>
 void add_up(std::size_t begin, std::size_t end, const std::array<T*, 5>& a) {
@@ -212,6 +236,14 @@ int main(int argc, char** argv) {
     for_every_shape(name + "/float32", step<float>, std::cref(*rule));
     for_every_shape(name + "/float64", step<double>, std::cref(*rule));
   }
+  const auto in_form = [](const char* name, Type type, StateType states, Rounding rounding = Rounding::nearest) {
+    sizes(benchmark::RegisterBenchmark(name, stored, type, Storage{.states = states, .weights = rounding}));
+  };
+  in_form("adabelief_bfloat16_state/float32", Type::float32, StateType::bfloat16);
+  in_form("adabelief_8bit_state/float32", Type::float32, StateType::bits8);
+  in_form("adabelief_8bit_state_stochastic/bfloat16", Type::bfloat16, StateType::bits8, Rounding::stochastic);
+  in_form("adabelief_8bit_state_exact/bfloat16", Type::bfloat16, StateType::bits8, Rounding::exact);
+  in_form("adabelief_stochastic/bfloat16", Type::bfloat16, StateType::full, Rounding::stochastic);
   benchmark::AddCustomContext("version", std::string(version));
   benchmark::AddCustomContext("compiler", "g++ " __VERSION__);
   benchmark::AddCustomContext("isa", std::string(cpu::isa_names[static_cast<std::size_t>(cpu::isa())]));

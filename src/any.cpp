@@ -136,13 +136,19 @@ Options::Decayed Options::decayed() const {
 
 constexpr std::size_t line = 64;  // bytes: a cache line, and the widest lanes
 
-std::size_t AnyOptimizer::stride(const Weights& weights) {
-  return (weights.size * size_of(weights.type) + line - 1) / line * line;
+std::size_t AnyOptimizer::stride(const Tensor& tensor) {
+  return (cpu::state_bytes(tensor.state_type, tensor.weights.type, tensor.weights.size) + line - 1) / line * line;
+}
+
+bool AnyOptimizer::keeps_rest(const Weights& weights) const {
+  return storage_.weights == Rounding::exact && size_of(weights.type) == 2;
 }
 
 void AnyOptimizer::Free::operator()(std::byte* memory) const { std::free(memory); }
 
-std::unique_ptr<std::byte[], AnyOptimizer::Free> AnyOptimizer::allocate(std::size_t bytes) {
+std::unique_ptr<std::byte[], AnyOptimizer::Free> AnyOptimizer::allocate(const Tensor& tensor) const {
+  std::size_t bytes = stride(tensor) * rule_->states.size();
+  if (keeps_rest(tensor.weights)) bytes += (2 * tensor.weights.size + line - 1) / line * line;
   if (bytes == 0) return {};
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(line, bytes));
   if (memory == nullptr) throw std::bad_alloc();
@@ -150,7 +156,20 @@ std::unique_ptr<std::byte[], AnyOptimizer::Free> AnyOptimizer::allocate(std::siz
   return std::unique_ptr<std::byte[], Free>(memory);
 }
 
-AnyOptimizer::AnyOptimizer(Options options) : rule_(&options.rule()) { groups_.push_back(std::move(options)); }
+cpu::Job AnyOptimizer::job(const Tensor& tensor) const {
+  cpu::Job job = rule_->job(tensor.weights.type);
+  job.weights = tensor.weights.data, job.n = tensor.weights.size;
+  std::byte* state = tensor.states.get();
+  for (std::size_t k = 0; k < rule_->states.size(); ++k, state += stride(tensor)) job.states[k] = state;
+  job.state_type = tensor.state_type;
+  job.rounding = storage_.weights;
+  if (keeps_rest(tensor.weights)) job.remainder = reinterpret_cast<std::int16_t*>(state);
+  return job;
+}
+
+AnyOptimizer::AnyOptimizer(Options options, const Storage& storage) : rule_(&options.rule()), storage_(storage) {
+  groups_.push_back(std::move(options));
+}
 
 std::size_t AnyOptimizer::add_group(Options options) {
   if (&options.rule() != rule_) {
@@ -184,7 +203,14 @@ void AnyOptimizer::add(Weights weights, std::size_t group) {
     throw std::invalid_argument(std::string(rule_->name) + ": weights of " + plural(weights.size, "element") +
                                 " at no address");
   }
-  Tensor tensor{weights, group, 0, allocate(stride(weights) * rule_->states.size())};
+  if (storage_.states != StateType::full && weights.type == Type::float64) {
+    throw std::invalid_argument(std::string(rule_->name) + ": states in " +
+                                std::string(state_type_names[int(storage_.states)]) +
+                                " are for weights that are computed in float, got float64");
+  }
+  const bool small = storage_.states == StateType::bits8 && weights.size < 4096;
+  Tensor tensor{weights, group, 0, small ? StateType::full : storage_.states, {}};
+  tensor.states = allocate(tensor);
   jobs_.reserve(tensors_.size() + 1);
   tensors_.push_back(std::move(tensor));
   size_squares();
@@ -199,7 +225,8 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Gradient& g = gradients[i];
     const Weights& x = tensors_[i].weights;
-    if (g.size == Gradient::none || (g.size == x.size && g.type == x.type && (g.data || g.size == 0))) continue;
+    const bool fits = g.type == x.type || (arithmetic(x.type) == Type::float32 && arithmetic(g.type) == Type::float32);
+    if (g.size == Gradient::none || (g.size == x.size && fits && (g.data || g.size == 0))) continue;
     const auto shape = [](std::size_t size, Type type) {
       return std::to_string(size) + " of " + std::string(type_names[int(type)]);
     };
@@ -212,11 +239,8 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     if (gradients[i].size == Gradient::none) continue;
     const Tensor& tensor = tensors_[i];
-    cpu::Job& job = jobs_.emplace_back(rule_->job(tensor.weights.type));
-    job.weights = tensor.weights.data, job.gradient = gradients[i].data, job.n = tensor.weights.size;
-    for (std::size_t k = 0; k < rule_->states.size(); ++k) {
-      job.states[k] = tensor.states.get() + k * stride(tensor.weights);
-    }
+    cpu::Job& job = jobs_.emplace_back(this->job(tensor));
+    job.gradient = gradients[i].data, job.gradient_type = gradients[i].type;
     if (takes_norms()) job.squares = squares, squares += cpu::squares_of(job.n);
   }
   if (folded_.prepare(jobs_, *executor_).skip) return;
@@ -236,6 +260,7 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
     }
     cpu::Job& job = jobs_[place++];
     job.coupled = decayed.coupled, job.lost = decayed.lost, job.scalars = scalars;
+    job.key = storage_.seed + (static_cast<std::uint64_t>(i) << 40) + static_cast<std::uint64_t>(tensor.steps) * 1024;
   }
   cpu::run(jobs_, *executor_);
 }
@@ -255,22 +280,50 @@ void AnyOptimizer::fold(const Fold& fold) {
   size_squares();
 }
 
+std::size_t AnyOptimizer::find_state(std::string_view name) const {
+  const auto found = std::find(rule_->states.begin(), rule_->states.end(), name);
+  if (found != rule_->states.end()) return std::size_t(found - rule_->states.begin());
+  throw std::invalid_argument(std::string(rule_->name) + ": " + unknown("state", name, rule_->states));
+}
+
 View AnyOptimizer::state(std::string_view name, std::size_t tensor) const {
   const Tensor& t = this->tensor(tensor);
-  for (std::size_t k = 0; k < rule_->states.size(); ++k) {
-    if (rule_->states[k] == name) return {t.states.get() + k * stride(t.weights), t.weights.size, t.weights.type};
+  const std::size_t k = find_state(name);
+  if (t.state_type != StateType::full) {
+    throw std::invalid_argument(std::string(rule_->name) + ": the states are kept in " +
+                                std::string(state_type_names[int(t.state_type)]) +
+                                "; state_numbers gives their numbers");
   }
-  throw std::invalid_argument(std::string(rule_->name) + ": " + unknown("state", name, rule_->states));
+  return {t.states.get() + k * stride(t), t.weights.size, arithmetic(t.weights.type)};
+}
+
+std::vector<double> AnyOptimizer::state_numbers(std::string_view name, std::size_t tensor) const {
+  const Tensor& t = this->tensor(tensor);
+  const std::size_t k = find_state(name), n = t.weights.size;
+  if (t.state_type == StateType::full && t.weights.type == Type::float64) {
+    const auto* numbers = static_cast<const double*>(state(name, tensor).data);
+    return {numbers, numbers + n};
+  }
+  if (t.state_type == StateType::full) {
+    const auto* numbers = static_cast<const float*>(state(name, tensor).data);
+    return {numbers, numbers + n};
+  }
+  std::vector<float> numbers(n);
+  cpu::read_state(job(t), k, numbers.data());
+  return {numbers.begin(), numbers.end()};
 }
 
 std::size_t AnyOptimizer::state_bytes() const {
   std::size_t bytes = 0;
-  for (const Tensor& t : tensors_) bytes += t.weights.size * size_of(t.weights.type) * rule_->states.size();
+  for (const Tensor& t : tensors_) {
+    bytes += cpu::state_bytes(t.state_type, t.weights.type, t.weights.size) * rule_->states.size();
+    if (keeps_rest(t.weights)) bytes += 2 * t.weights.size;
+  }
   return bytes;
 }
 
-AnyOptimizer make(std::string_view rule, const Settings& settings) {
-  return AnyOptimizer(Options(find_rule(rule), settings));
+AnyOptimizer make(std::string_view rule, const Settings& settings, const Storage& storage) {
+  return AnyOptimizer(Options(find_rule(rule), settings), storage);
 }
 
 }  // namespace adabelief

@@ -6,7 +6,9 @@
 //   u64 tensors, for each: u64 group, text type, u64 elements, i64 steps, u64 states, for each: text name, the elements
 //   u64 FNV-1a of all the bytes before
 //
-// where a text is a u64 length and its bytes. Names stand in the file so that a reader of any version can say what it
+// where a text is a u64 length and its bytes. Elements are double or float, in which states of other forms are written
+// too, so that each form can be read into each; but those of weight_rest, which is there where bfloat16 or float16
+// weights are rounded exactly, are i16. Names stand in the file so that a reader of any version can say what it
 // does not know.
 #include <bit>
 #include <cerrno>
@@ -25,6 +27,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the state file is little-endian");
 
 constexpr std::string_view magic = "adabelief state\n";
+constexpr std::string_view rest_name = "weight_rest";
 constexpr std::uint32_t version = 1;
 constexpr std::int64_t max_steps = std::int64_t{1} << 53;  // a formula counts them in a double
 
@@ -127,10 +130,22 @@ void AnyOptimizer::save(std::ostream& out) const {
     w.text(type_names[int(tensor.weights.type)]);
     w.number<std::uint64_t>(tensor.weights.size);
     w.number(tensor.steps);
-    w.number<std::uint64_t>(rule_->states.size());
+    const bool rest = keeps_rest(tensor.weights);
+    w.number<std::uint64_t>(rule_->states.size() + rest);
+    const cpu::Job job = this->job(tensor);
     for (std::size_t k = 0; k < rule_->states.size(); ++k) {
       w.text(rule_->states[k]);
-      w.bytes(tensor.states.get() + k * stride(tensor.weights), tensor.weights.size * size_of(tensor.weights.type));
+      if (tensor.state_type == StateType::full) {
+        w.bytes(job.states[k], cpu::state_bytes(StateType::full, tensor.weights.type, tensor.weights.size));
+      } else {
+        std::vector<float> numbers(job.n);
+        cpu::read_state(job, k, numbers.data());
+        w.bytes(numbers.data(), numbers.size() * sizeof(float));
+      }
+    }
+    if (rest) {
+      w.text(rest_name);
+      w.bytes(job.remainder, 2 * job.n);
     }
   }
   w.end();
@@ -179,13 +194,25 @@ void AnyOptimizer::load(std::istream& in, const std::string& file) {
     const auto steps = r.number<std::int64_t>();
     if (steps < 0 || steps > max_steps)
       r.fail("the file is damaged: " + tensor + " after " + std::to_string(steps) + " steps");
-    count("the number of states of " + tensor, rule_->states.size());
-    auto states = allocate(stride(weights) * rule_->states.size());
+    const bool rest = keeps_rest(weights);
+    count("the number of states of " + tensor, rule_->states.size() + rest);
+    Tensor& loaded = tensors.emplace_back(Tensor{weights, std::size_t(group), steps, tensors_[i].state_type, {}});
+    loaded.states = allocate(loaded);
+    const cpu::Job job = this->job(loaded);
     for (std::size_t k = 0; k < rule_->states.size(); ++k) {
       r.expect("a state of " + tensor, std::string(rule_->states[k]), r.text());
-      r.bytes(states.get() + k * stride(weights), weights.size * size_of(weights.type));
+      if (loaded.state_type == StateType::full) {
+        r.bytes(job.states[k], cpu::state_bytes(StateType::full, weights.type, weights.size));
+      } else {
+        std::vector<float> numbers(job.n);
+        r.bytes(numbers.data(), numbers.size() * sizeof(float));
+        cpu::write_state(job, k, numbers.data());
+      }
     }
-    tensors.push_back(Tensor{weights, std::size_t(group), steps, std::move(states)});
+    if (rest) {
+      r.expect("a state of " + tensor, std::string(rest_name), r.text());
+      r.bytes(job.remainder, 2 * job.n);
+    }
   }
   r.end();
   if (!file.empty() && in.peek() != std::istream::traits_type::eof()) r.fail("the file goes on after its end");

@@ -185,20 +185,25 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
   if (std::find(Trial::precisions.begin(), Trial::precisions.end(), base.precision) == Trial::precisions.end()) {
     root.fail(root.find("precision"), unknown("precision", base.precision, Trial::precisions));
   }
-  if (const toml::node* node = root.find("schedule")) {
-    if (!node->is_table()) root.fail(node, "schedule must be a table, such as { kind = \"cosine\" }");
-    Table schedule(*node->as_table(), file, "schedule.");
-    base.schedule.kind = schedule.need<std::string>("kind", "one of " + join(Schedule::kinds));
-    base.schedule.warmup = schedule.get<double>("warmup", "a number of epochs").value_or(0);
-    base.schedule.at = schedule.list<double>("at", "epochs");
-    base.schedule.factor = schedule.get<double>("factor", "a number").value_or(base.schedule.factor);
-    schedule.done();
+  const auto read_schedule = [&](Table& table, Schedule& into) {
+    const toml::node* node = table.find("schedule");
+    if (node == nullptr) return;
+    if (!node->is_table()) table.fail(node, "schedule must be a table, such as { kind = \"cosine\" }");
+    Table given(*node->as_table(), file, "schedule.");
+    into = {};
+    into.kind = given.need<std::string>("kind", "one of " + join(Schedule::kinds));
+    into.warmup = given.get<double>("warmup", "a number of epochs").value_or(0);
+    into.at = given.list<double>("at", "epochs");
+    into.factor = given.get<double>("factor", "a number").value_or(into.factor);
+    into.beta1_decay = given.get<double>("beta1_decay", "a number").value_or(1);
+    given.done();
     try {
-      base.schedule.check();
+      into.check();
     } catch (const Error& error) {
-      root.fail(node, error.what());
+      table.fail(node, error.what());
     }
-  }
+  };
+  read_schedule(root, base.schedule);
   const auto seeds = root.list<std::int64_t>("seeds", "whole numbers");
   if (seeds.empty()) root.fail(root.find("seeds"), "seeds is missing: a list of whole numbers, such as [1, 2, 3]");
   if (std::set(seeds.begin(), seeds.end()).size() != seeds.size()) root.fail(root.find("seeds"), "seeds has one twice");
@@ -239,6 +244,7 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
     } catch (const std::invalid_argument& error) {
       table.fail(table.find("rule"), error.what());
     }
+    read_schedule(table, entry.schedule);  // in place of the experiment's
     auto trained = workload_names(table, known);
     if (trained.empty()) trained = e.workloads;
     table.done();

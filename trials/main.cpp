@@ -73,6 +73,8 @@ int list(const std::string& what) {
   constexpr std::array<std::string_view, 5> kinds{"rules", "presets", "workloads", "experiments", "data"};
   const bool all = what.empty();
   if (!all && std::find(kinds.begin(), kinds.end(), what) == kinds.end()) throw Error(unknown("list", what, kinds));
+  static char buffer[1 << 16];  // for one write of everything, which a reader that leaves early does not break
+  std::setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
   if (all || what == "rules") print_list("rules", rule_lines);
   if (all || what == "presets") print_list("presets", preset_lines);
   if (all || what == "workloads") print_list("workloads", workload_lines);
@@ -255,7 +257,7 @@ int program(int argc, char** argv) {
   train_command->add_option("WORKLOAD", t.trial.workload, "What to train (adabelief list workloads)")->required();
   train_command->add_option("--rule", t.trial.rule, "The optimizer (adabelief list rules)")->required();
   train_command->add_option("--set", t.set, set_help)->type_name("NAME=VALUE")->allow_extra_args(false);
-  train_command->add_option("--schedule", t.trial.schedule.kind, "Learning rate over time: constant, steps or cosine")
+  train_command->add_option("--schedule", t.trial.schedule.kind, "Learning rate over time: " + join(Schedule::kinds))
       ->capture_default_str();
   train_command->add_option("--warmup", t.trial.schedule.warmup, "Epochs of linear rise of the learning rate from 0")
       ->capture_default_str();
@@ -264,6 +266,10 @@ int program(int argc, char** argv) {
       ->type_name("EPOCH")
       ->allow_extra_args(false);
   train_command->add_option("--factor", t.trial.schedule.factor, "By what --schedule steps multiplies it")
+      ->capture_default_str();
+  train_command
+      ->add_option("--beta1-decay", t.trial.schedule.beta1_decay,
+                   "In (0, 1]: step t has beta1 times its power t, where the rule has a beta1")
       ->capture_default_str();
   train_command->add_option("--seed", t.trial.seed, "Of weights, order of data and augmentation")
       ->capture_default_str();

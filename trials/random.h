@@ -2,7 +2,9 @@
 // Random numbers that depend on their key alone: the same on every machine, in any order of asking.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <numbers>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -18,6 +20,15 @@ class Random {
 
   /// Uniform in [0, n) for n < 2^32, but for a bias of at most n / 2^32: 1 in 85,000 for the 50,000 images of CIFAR-10.
   std::uint64_t below(std::uint64_t n) { return (next() >> 32) * n >> 32; }
+
+  /// Uniform in [low, high), of 2^53 values.
+  double uniform(double low, double high) { return low + (high - low) * 0x1p-53 * static_cast<double>(next() >> 11); }
+
+  /// Of the standard normal law (Box and Muller 1958). Its last bits are those of this machine's libm.
+  double normal() {
+    const double radius = std::sqrt(-2 * std::log(1 - uniform(0, 1)));
+    return radius * std::cos(2 * std::numbers::pi * uniform(0, 1));
+  }
 
  private:
   static std::uint64_t mix(std::uint64_t z) {

@@ -214,7 +214,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   std::optional<double> last_metric;
   const auto evaluate = [&] {
     const Workload::Evaluation test = workload->evaluate();
-    last_metric = test.metric;
+    last_metric = std::isfinite(test.metric) ? std::optional(test.metric) : std::nullopt;
     Json line({{"type", "evaluation"},
                {"step", t},
                {"epoch", static_cast<double>(t) / static_cast<double>(per_epoch)},
@@ -243,12 +243,15 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   };
 
   evaluate();
-  const double lr = options.get("lr");
+  const double lr = options.get("lr"), decay = trial.schedule.beta1_decay;
+  const bool decays = decay < 1 && std::any_of(options.list().begin(), options.list().end(),
+                                               [](const OptionInfo& option) { return option.name == "beta1"; });
   while (t < last) {
     if (stop && stop()) return {record.part(), "stopped", "asked to stop"};
     ++t;
     const Clock step;
-    for (auto& group : optimizer->param_groups()) group.options().set_lr(lr * trial.schedule(t, steps, per_epoch));
+    optimizer->options().set_lr(lr * trial.schedule(t, steps, per_epoch));
+    if (decays) optimizer->options().set("beta1", options.get("beta1") * std::pow(decay, static_cast<double>(t)));
     optimizer->zero_grad();
     const double loss = workload->backward(t);
     if (!std::isfinite(loss)) {
@@ -258,6 +261,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     const Clock update;
     optimizer->step();
     optimizer_seconds += update.seconds();
+    workload->after(*optimizer);
     seconds += step.seconds();
     loss_sum += loss, ++loss_count;
     recent = std::isnan(recent) ? loss : 0.95 * recent + 0.05 * loss;

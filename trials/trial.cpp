@@ -24,6 +24,7 @@ double Schedule::operator()(std::int64_t t, std::int64_t steps, std::int64_t ste
     const double along = (static_cast<double>(t - 1) - rise) / std::max(1.0, static_cast<double>(steps) - rise);
     return 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(along, 0.0, 1.0)));
   }
+  if (kind == "inverse_sqrt") return std::sqrt(std::max(1.0, rise) / static_cast<double>(t));
   return 1;
 }
 
@@ -35,6 +36,7 @@ void Schedule::check() const {
   };
   if (!(warmup >= 0 && std::isfinite(warmup))) refuse("warmup", "[0, inf)", warmup);
   if (!(factor > 0 && std::isfinite(factor))) refuse("factor", "(0, inf)", factor);
+  if (!(beta1_decay > 0 && beta1_decay <= 1)) refuse("beta1_decay", "(0, 1]", beta1_decay);
   for (const double e : at) {
     if (!(e >= 0 && std::isfinite(e))) refuse("at", "[0, inf)", e);
   }
@@ -44,6 +46,7 @@ void Schedule::check() const {
 Json Schedule::json() const {
   Json json{{"kind", kind}, {"warmup", warmup}};
   if (kind == "steps") json["at"] = at, json["factor"] = factor;
+  if (beta1_decay != 1) json["beta1_decay"] = beta1_decay;
   return json;
 }
 
@@ -93,6 +96,7 @@ std::vector<std::string> Trial::arguments() const {
     for (const double e : schedule.at) add("--at", text(e));
     add("--factor", text(schedule.factor));
   }
+  add("--beta1-decay", text(schedule.beta1_decay), schedule.beta1_decay != 1);
   add("--seed", std::to_string(seed));
   add("--epochs", std::to_string(epochs), epochs != 0);
   add("--batch", std::to_string(batch), batch != 0);

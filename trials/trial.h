@@ -25,16 +25,18 @@ struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The learning rate over a trial as a multiple of the rule's lr.
+/// The learning rate over a trial as a multiple of the rule's lr, and the decay of its beta1.
 struct Schedule {
   std::string kind = "constant";  ///< one of kinds
   double warmup = 0;              ///< epochs of linear rise from 0, before and beside any kind
   std::vector<double> at;         ///< steps: the epochs at which lr is multiplied by factor
   double factor = 0.1;            ///< steps
+  double beta1_decay = 1;         ///< lambda of beta1 lambda^t, the beta1 of step t; in (0, 1], and 1 leaves it alone
 
-  static constexpr std::array<std::string_view, 3> kinds{"constant", "steps", "cosine"};
+  static constexpr std::array<std::string_view, 4> kinds{"constant", "steps", "cosine", "inverse_sqrt"};
 
-  /// The multiple for step t = 1, 2, ..., of `steps` in all.
+  /// The multiple for step t = 1, 2, ..., of `steps` in all. inverse_sqrt is 1 / sqrt(t), times the root of the steps
+  /// of a warmup, so that it goes on from 1 where that ends.
   double operator()(std::int64_t t, std::int64_t steps, std::int64_t steps_per_epoch) const;
 
   /// Throws Error that names the field.

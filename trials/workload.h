@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "adabelief/libtorch.h"
 #include "trial.h"
 
 namespace adabelief::trials {
@@ -43,11 +44,14 @@ class Workload {
   /// Returns the loss.
   virtual double backward(std::int64_t t) = 0;
 
+  /// Called after each step of the optimizer: to project the weights onto a feasible set, to look at its states.
+  virtual void after(const libtorch::AnyOptimizer&) {}
+
   struct Evaluation {
     double loss, metric;
     std::vector<double> point = {};  ///< the weights, where the report draws their path
   };
-  /// On all of the test data.
+  /// On all of the test data. NaN stands for a metric that is not defined yet.
   virtual Evaluation evaluate() = 0;
 
   /// Whether to evaluate after step t; after the last one it always is. Two evaluations an epoch show the fast start of

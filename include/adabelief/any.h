@@ -95,12 +95,22 @@ using Weights = Memory<void>;
 using View = Memory<const void>;
 using Gradient = View;  ///< Gradient{} where a tensor has none in this step: it is left as it is
 
+/// How an optimizer keeps what it keeps. The random bits of stochastic rounding depend on seed, tensor, step and
+/// element alone.
+struct Storage {
+  /// Of weights that are computed in float; states of less than 4,096 elements are full where others are of 8 bits.
+  StateType states = StateType::full;
+  /// Of bfloat16 and float16 weights.
+  Rounding weights = Rounding::nearest;
+  std::uint64_t seed = 0;
+};
+
 /// Steps tensors that it does not own by one rule; keeps their states. Not thread-safe; movable. A number of a group or
 /// tensor that there is not is a std::invalid_argument everywhere.
 class AnyOptimizer {
  public:
   /// An optimizer with one group of these options and no tensor yet.
-  explicit AnyOptimizer(Options options);
+  explicit AnyOptimizer(Options options, const Storage& storage = {});
 
   /// Adds a group with options of its own, of the same rule; returns its number.
   std::size_t add_group(Options options);
@@ -129,8 +139,10 @@ class AnyOptimizer {
   /// Steps that a tensor has taken.
   std::int64_t steps(std::size_t tensor = 0) const { return this->tensor(tensor).steps; }
 
-  /// A state of a tensor, such as "exp_avg": as many elements, of the same type, as its weights.
+  /// A state of a tensor, such as "exp_avg", where it is full: as many elements as its weights, of arithmetic(type).
   View state(std::string_view name, std::size_t tensor = 0) const;
+  /// Its numbers, however they are kept.
+  std::vector<double> state_numbers(std::string_view name, std::size_t tensor = 0) const;
 
   /// Bytes of all states.
   std::size_t state_bytes() const;
@@ -156,7 +168,8 @@ class AnyOptimizer {
     Weights weights;
     std::size_t group;
     std::int64_t steps = 0;
-    std::unique_ptr<std::byte[], Free> states;  // the rule's states one after the other, each padded to whole lines
+    StateType state_type = StateType::full;
+    std::unique_ptr<std::byte[], Free> states;  // the rule's states and, in 16 bits each, what Rounding::exact keeps
   };
   const Options& group(std::size_t number) const;
   const Tensor& tensor(std::size_t number) const;
@@ -164,8 +177,11 @@ class AnyOptimizer {
   void size_squares();
   void load(std::istream& in, const std::string& file);  // of which nothing may follow; "": a stream that may go on
 
-  static std::size_t stride(const Weights& weights);  // bytes from one state to the next
-  static std::unique_ptr<std::byte[], Free> allocate(std::size_t bytes);
+  static std::size_t stride(const Tensor& tensor);  // bytes from one state to the next: whole lines
+  bool keeps_rest(const Weights& weights) const;    // of what Rounding::exact rounds
+  std::unique_ptr<std::byte[], Free> allocate(const Tensor& tensor) const;
+  cpu::Job job(const Tensor& tensor) const;  // without gradient and scalars
+  std::size_t find_state(std::string_view name) const;
 
   const RuleInfo* rule_;
   std::vector<Options> groups_;
@@ -173,11 +189,12 @@ class AnyOptimizer {
   std::vector<cpu::Job> jobs_;
   std::vector<double> squares_;  // of the blocks of all tensors, where norms are taken
   const cpu::Executor* executor_ = &cpu::openmp;
+  Storage storage_;
   Folded folded_;
 };
 
 /// make("adabelief", {{"lr", 1e-3}, {"weight_decay", 1e-2}, {"decay", "decoupled"}}). Throws std::invalid_argument that
 /// names the nearest rule or option, or the range that a value left.
-AnyOptimizer make(std::string_view rule, const Settings& settings = {});
+AnyOptimizer make(std::string_view rule, const Settings& settings = {}, const Storage& storage = {});
 
 }  // namespace adabelief

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
 #include <string_view>
@@ -12,12 +13,27 @@
 namespace adabelief {
 
 /// Element types of weights, gradients and states.
-enum class Type : unsigned char { float32, float64 };
+enum class Type : unsigned char { float32, float64, bfloat16, float16 };
 
-inline constexpr std::array<std::string_view, 2> type_names{"float32", "float64"};
+inline constexpr std::array<std::string_view, 4> type_names{"float32", "float64", "bfloat16", "float16"};
 
 /// Bytes an element.
-constexpr std::size_t size_of(Type type) { return type == Type::float32 ? 4 : 8; }
+constexpr std::size_t size_of(Type type) { return std::array<std::size_t, 4>{4, 8, 2, 2}[std::size_t(type)]; }
+
+/// In what weights of a type are computed: double in double, all others in float.
+constexpr Type arithmetic(Type type) { return type == Type::float64 ? Type::float64 : Type::float32; }
+
+/// How states are kept: in what is computed with, in bfloat16, or in 8 bits in groups of 256 that share 16 bits more.
+/// The last two are for weights that are computed in float, and are rounded stochastically.
+enum class StateType : unsigned char { full, bfloat16, bits8 };
+
+inline constexpr std::array<std::string_view, 3> state_type_names{"full", "bfloat16", "8bit"};
+
+/// How weights of bfloat16 and float16 are rounded: to the nearest, which loses what is below half a last place;
+/// stochastically, which keeps it in the mean; or not at all, by 16 bits more for each in the state.
+enum class Rounding : unsigned char { nearest, stochastic, exact };
+
+inline constexpr std::array<std::string_view, 3> rounding_names{"nearest", "stochastic", "exact"};
 
 /// The type of float or double.
 template <class T>
@@ -90,13 +106,34 @@ struct Job {
   double scale = 1;                                        ///< the gradient is multiplied by it first
   double limit = std::numeric_limits<double>::infinity();  ///< then cut to [-limit, limit], before `coupled`
   bool zero = false;          ///< the gradient is set to 0 afterwards, and so must be writable
-  Type type = Type::float32;  ///< of all elements: the kernel's
+  Type type = Type::float32;  ///< in which the kernel computes
+  std::size_t state_count = 0;
+
+  // How the elements lie in memory, where not as the kernel's.
+  Type weights_type = Type::float32, gradient_type = Type::float32;
+  StateType state_type = StateType::full;
+  Rounding rounding = Rounding::nearest;
+  std::int16_t* remainder = nullptr;  ///< n elements of what Rounding::exact keeps
+  std::uint64_t key = 0;              ///< of the random bits: another one for each tensor and step
+
+  bool is_plain() const { return weights_type == type && gradient_type == type && state_type == StateType::full; }
 };
 
 /// The sum of the squares of all jobs' gradients, as they stand in memory, in the order that `block` tells, job after
 /// job; the jobs' `squares` are worked with. Not finite where an element is not, or where the square of a double is
 /// not.
 double gradient_squares(std::span<const Job> jobs, const Executor& executor) noexcept;
+
+/// Bytes of a state of n elements.
+constexpr std::size_t state_bytes(StateType state, Type weights, std::size_t n) {
+  if (state == StateType::full) return n * size_of(arithmetic(weights));
+  return state == StateType::bfloat16 ? 2 * n : (n + 1) / 2 * 2 + 2 * ((n + 255) / 256);
+}
+
+/// The numbers of a job's state k, which is not full.
+void read_state(const Job& job, std::size_t k, float* to);
+/// Keeps them: what read_state gave comes back as it was, other numbers are rounded, in 8 bits towards zero.
+void write_state(const Job& job, std::size_t k, const float* from);
 
 /// Runs all jobs in one parallel region, or in two where there are norms to take first; small work stays on the
 /// caller's thread. Changes nothing of a job but its scalars, where it has norms. Neither allocates nor throws.

@@ -4,9 +4,10 @@
 //   #include <adabelief/libtorch.h>
 //   adabelief::libtorch::Optimizer opt(model->parameters(), adabelief::AdaBelief{.lr = 1e-3});
 //
-// Groups, schedulers, closures, torch::save and torch::load are as with torch's own. All weights of float or double in
-// the CPU's memory go to the core's kernels in one pass, with the bits of adabelief::Optimizer and on torch's threads.
-// Any other device, type or layout runs the same formula over tensors, in float, or in double where the weights are.
+// Groups, schedulers, closures, torch::save and torch::load are as with torch's own. All weights of float, double,
+// bfloat16 or float16 in the CPU's memory go to the core's kernels in one pass, with the bits of adabelief::Optimizer
+// and on torch's threads. Any other device, type or layout runs the same formula over tensors, in float, or in double
+// where the weights are. Weights of 16 bits are rounded to the nearest once a step.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -20,6 +21,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -122,20 +124,31 @@ inline at::ScalarType state_type(const at::Tensor& weight) {
   return weight.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
 }
 
+// The core's name of a type, where it has one.
+inline std::optional<Type> type_in_core(at::ScalarType type) {
+  switch (type) {
+    case at::kFloat: return Type::float32;
+    case at::kDouble: return Type::float64;
+    case at::kBFloat16: return Type::bfloat16;
+    case at::kHalf: return Type::float16;
+    default: return {};
+  }
+}
+
 // Whether the core can step it: each number once and without gaps in the CPU's memory, in any order of dimensions.
 inline bool for_core(const at::Tensor& weight) {
-  return weight.is_cpu() && weight.scalar_type() == state_type(weight) && weight.is_non_overlapping_and_dense() &&
+  return weight.is_cpu() && type_in_core(weight.scalar_type()) && weight.is_non_overlapping_and_dense() &&
          !weight.is_neg();
 }
 
-// A gradient or state as the core reads it beside `weight`: itself, or a copy of weight's strides and type.
-inline at::Tensor beside(const at::Tensor& weight, const at::Tensor& tensor) {
-  bool fits =
-      tensor.is_cpu() && tensor.scalar_type() == weight.scalar_type() && !tensor.is_neg() && !tensor._is_zerotensor();
+// A gradient or state as the core reads it beside `weight`: itself, or a copy of weight's strides and that type.
+inline at::Tensor beside(const at::Tensor& weight, const at::Tensor& tensor, at::ScalarType type) {
+  bool fits = tensor.is_cpu() && tensor.scalar_type() == type && !tensor.is_neg() && !tensor._is_zerotensor();
   for (std::int64_t d = 0; fits && d < weight.dim(); ++d) {
     fits = weight.size(d) == 1 || tensor.stride(d) == weight.stride(d);
   }
-  return fits ? tensor : at::empty_strided(weight.sizes(), weight.strides(), weight.options()).copy_(tensor);
+  const auto options = weight.options().dtype(type);
+  return fits ? tensor : at::empty_strided(weight.sizes(), weight.strides(), options).copy_(tensor);
 }
 
 inline at::Tensor zeros(const at::Tensor& weight) {
@@ -457,11 +470,12 @@ class AnyOptimizer : public torch::optim::Optimizer {
           if (s.sizes() != weight.sizes()) {
             refuse(place(i, j), " was of shape ", s.sizes(), ", is now of ", weight.sizes(), "; make a new optimizer");
           }
-          s = core ? detail::beside(weight, s) : s.to(weight.device(), detail::state_type(weight));
+          s = core ? detail::beside(weight, s, detail::state_type(weight))
+                   : s.to(weight.device(), detail::state_type(weight));
         }
         state.place = work_.size();
-        work_.push_back(
-            {&weight, core ? detail::beside(weight, weight.grad()) : weight.grad(), &state, &options, core});
+        work_.push_back({&weight, core ? detail::beside(weight, weight.grad(), weight.scalar_type()) : weight.grad(),
+                         &state, &options, core});
       }
     }
     const bool norms = !rule_->norms.empty() || folded_.takes_norm();
@@ -470,8 +484,7 @@ class AnyOptimizer : public torch::optim::Optimizer {
     for (const Work& work : work_) {
       if (!work.core) continue;
       const at::Tensor& weight = *work.weight;
-      cpu::Job& job =
-          jobs_.emplace_back(rule_->job(weight.scalar_type() == at::kFloat ? Type::float32 : Type::float64));
+      cpu::Job& job = jobs_.emplace_back(rule_->job(*detail::type_in_core(weight.scalar_type())));
       job.weights = weight.mutable_data_ptr(), job.gradient = work.gradient.const_data_ptr();
       job.n = static_cast<std::size_t>(weight.numel());
       for (std::size_t k = 0; k < rule_->states.size(); ++k) job.states[k] = work.state->states[k].mutable_data_ptr();

@@ -33,15 +33,19 @@ Rule rule_of(const Options& options) {
 
 /// adabelief::Optimizer opt(AdaBelief{.lr = 1e-3}, weights); then opt.step(gradient) after each backward pass.
 ///
-/// Weights are float or double in memory of the caller's; several tensors and groups are added by add() and
-/// add_group(). A step on two halves of a tensor equals one on the whole, and any number of threads and any
+/// Weights are float, double, bfloat16 or float16 in memory of the caller's; several tensors and groups are added by
+/// add() and add_group(). A step on two halves of a tensor equals one on the whole, and any number of threads and any
 /// instruction set give the same bits.
 template <RuleLike Rule>
 class Optimizer : public AnyOptimizer {
  public:
   /// Throws std::invalid_argument where an option is out of its range, as everything below does.
-  explicit Optimizer(const Rule& rule = {}, const Common& common = {}) : AnyOptimizer(options_of(rule, common)) {}
-  Optimizer(const Rule& rule, Weights weights, const Common& common = {}) : Optimizer(rule, common) { add(weights); }
+  explicit Optimizer(const Rule& rule = {}, const Common& common = {}, const Storage& storage = {})
+      : AnyOptimizer(options_of(rule, common), storage) {}
+  Optimizer(const Rule& rule, Weights weights, const Common& common = {}, const Storage& storage = {})
+      : Optimizer(rule, common, storage) {
+    add(weights);
+  }
 
   using AnyOptimizer::add_group;
   std::size_t add_group(const Rule& rule, const Common& common = {}) { return add_group(options_of(rule, common)); }

@@ -38,17 +38,20 @@ struct RuleInfo {
   /// The scalars of step t from the options' values, in the order of `options`.
   std::array<double, cpu::max_scalars> (*scalars)(const double* options, double t);
   template <class Function>
-  using PerTypeAndIsa = std::array<std::array<Function, cpu::isa_names.size()>, type_names.size()>;  ///< [Type][Isa]
+  using PerTypeAndIsa = std::array<std::array<Function, cpu::isa_names.size()>, 2>;  ///< [float, double][Isa]
   PerTypeAndIsa<cpu::Kernel> kernels;
   PerTypeAndIsa<cpu::Measure> measures;  ///< nullptr where the rule has no norms
   cpu::WithNorms with_norms;             ///< nullptr where the rule has no norms
 
-  /// The job of a tensor of that type without its tensor and scalars, on the instruction set in use.
+  /// The job of a tensor whose weights and gradient are of that type, and its states full, without its tensor and
+  /// scalars, on the instruction set in use.
   cpu::Job job(Type type) const {
     cpu::Job job{};
-    job.type = type;
-    job.kernel = kernels[int(type)][int(cpu::isa())];
-    job.measure = measures[int(type)][int(cpu::isa())];
+    job.type = arithmetic(type);
+    job.weights_type = job.gradient_type = type;
+    job.state_count = states.size();
+    job.kernel = kernels[int(job.type)][int(cpu::isa())];
+    job.measure = measures[int(job.type)][int(cpu::isa())];
     job.with_norms = with_norms;
     return job;
   }

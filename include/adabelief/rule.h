@@ -18,8 +18,9 @@
 //   measure<S, V>(c, x, g, m...) for one weight the numbers whose 2-norms over the tensor these are; changes nothing
 //   with_norms<S>(c, norms)      the scalars with which update() then runs
 //
-// Evaluators run update() with V = double (oracle.h), with V = float and double in the lanes of the CPU (kernel.h), and
-// with V = a tensor (libtorch.h). rules/adabelief.h is the example to copy; a new file in rules/ is found by CMake.
+// Evaluators run update() with V = double (oracle.h), with V = float and double in the lanes of the CPU (kernel.h),
+// with V = a tensor (libtorch.h), and with S and V = a value that prints what is done with it (tools/symbol.h).
+// rules/adabelief.h is the example to copy; a new file in rules/ is found by CMake.
 #pragma once
 
 #include <array>
@@ -74,6 +75,14 @@ constexpr V sign(V a) { return a > 0 ? V(1) : a < 0 ? V(-1) : a; }
     if (n & 1) result = times(result, square);
   }
   return result.hi;
+}
+
+/// factor(1) factor(2) ... factor(t) of factors in [0, 1), as far as 1 less it can tell.
+template <class S, class F>
+requires std::is_floating_point_v<S> S product(S t, F factor) {
+  S all = 1;
+  for (S i = 1; i <= t && all > S(0x1p-60); ++i) all *= factor(i);
+  return all;
 }
 
 /// An interval of the reals, for an option's range.

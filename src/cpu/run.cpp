@@ -10,9 +10,11 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "adabelief/cpu.h"
 #include "adabelief/text.h"
+#include "convert.h"
 
 namespace adabelief::cpu {
 
@@ -26,7 +28,7 @@ bool has(Isa isa) {
   if (isa == Isa::avx2) return __builtin_cpu_supports("avx2");
   if (isa == Isa::avx512) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq");
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
   }
 #endif
   return isa == Isa::baseline;
@@ -79,34 +81,35 @@ const Executor serial{[] { return 1; },
 
 namespace {
 
-// Cuts the units of all jobs, laid end to end, into as many equal parts as are worth a task; the parts begin at
-// multiples of `grain`. Pass has units(job), the number of a job's units, and run(job, from, to).
+// Cuts the units of Pass::elements of all jobs, laid end to end, into as many equal parts as are worth a task. A pass
+// has wants(job) and run(job, from, to), of elements.
 template <class Pass>
-void parts(std::span<const Job> jobs, const Executor& executor, std::size_t elements_a_unit, std::size_t grain) {
+void parts(std::span<const Job> jobs, const Executor& executor) {
+  static constexpr auto units_of = [](const Job& job) {
+    return Pass::wants(job) ? (job.n + Pass::elements - 1) / Pass::elements : 0;
+  };
   struct Work {
     std::span<const Job> jobs;
-    std::size_t grain, total = 0;
+    std::size_t total = 0;
     int tasks = 1;
-  } work{jobs, grain};
-  for (const Job& job : jobs) work.total += Pass::units(job);
+  } work{jobs};
+  for (const Job& job : jobs) work.total += units_of(job);
 
   // A fork and join costs about as much as a few thousand weights: a task is worth making from here on.
   constexpr std::size_t least = 16384;
-  const std::size_t worth = work.total * elements_a_unit / least;
+  const std::size_t worth = work.total * Pass::elements / least;
   work.tasks = worth < 2 ? 1 : static_cast<int>(std::min<std::size_t>(worth, std::max(1, executor.threads())));
 
   const auto task = [](void* context, int i) {
     const Work& w = *static_cast<const Work*>(context);
-    const auto cut = [&](int part) {
-      return part == w.tasks ? w.total : w.total / w.grain * std::size_t(part) / std::size_t(w.tasks) * w.grain;
-    };
+    const auto cut = [&](int part) { return w.total * std::size_t(part) / std::size_t(w.tasks); };
     const std::size_t begin = cut(i), end = cut(i + 1);
     std::size_t first = 0;  // where the present job starts
     for (const Job& job : w.jobs) {
       if (first >= end) break;
-      const std::size_t units = Pass::units(job);
+      const std::size_t units = units_of(job);
       const std::size_t from = std::max(begin, first) - first, to = std::min(end, first + units) - first;
-      if (from < to) Pass::run(job, from, to);
+      if (from < to) Pass::run(job, from * Pass::elements, std::min(job.n, to * Pass::elements));
       first += units;
     }
   };
@@ -117,14 +120,47 @@ void parts(std::span<const Job> jobs, const Executor& executor, std::size_t elem
   }
 }
 
+// A part of a job of which all is in float: what is not so in memory is in `room`, of n elements an array.
+Job in_floats(const Job& job, std::size_t first, std::size_t n, float* room) {
+  Job part = job;
+  part.n = n;
+  const auto place = [&](bool is_float, const void* memory) {
+    if (is_float) return const_cast<float*>(static_cast<const float*>(memory)) + first;
+    return std::exchange(room, room + n);
+  };
+  part.weights = place(job.weights_type == Type::float32, job.weights);
+  part.gradient = place(job.gradient_type == Type::float32, job.gradient);
+  for (std::size_t k = 0; k < job.state_count; ++k) {
+    part.states[k] = place(job.state_type == StateType::full, job.states[k]);
+  }
+  return part;
+}
+
+detail::Floats floats(const Job& part) {
+  detail::Floats all{
+      static_cast<float*>(part.weights), const_cast<float*>(static_cast<const float*>(part.gradient)), {}};
+  for (std::size_t k = 0; k < part.state_count; ++k) all.states[k] = static_cast<float*>(part.states[k]);
+  return all;
+}
+
 struct Update {
-  static std::size_t units(const Job& job) { return job.n; }
+  static constexpr std::size_t elements = detail::group;
+
+  static bool wants(const Job&) { return true; }
   static void run(const Job& job, std::size_t from, std::size_t to) {
-    if (!job.zero) return job.kernel(job, from, to);
-    for (std::size_t first = from; first < to; first += block) {  // while the gradient is in the nearest cache
-      const std::size_t last = std::min(to, first + block), bytes = size_of(job.type);
-      job.kernel(job, first, last);
-      std::memset(static_cast<char*>(const_cast<void*>(job.gradient)) + first * bytes, 0, (last - first) * bytes);
+    if (job.is_plain() && !job.zero) return job.kernel(job, from, to);
+    for (std::size_t first = from; first < to; first += detail::piece) {
+      const std::size_t n = std::min(detail::piece, to - first), bytes = size_of(job.gradient_type);
+      if (job.is_plain()) {
+        job.kernel(job, first, first + n);
+      } else {
+        alignas(64) float room[detail::piece * (2 + max_states)];
+        const Job part = in_floats(job, first, n, room);
+        detail::converter().load(job, first, n, floats(part));
+        job.kernel(part, 0, n);
+        detail::converter().store(job, first, n, floats(part));
+      }
+      if (job.zero) std::memset(static_cast<char*>(const_cast<void*>(job.gradient)) + first * bytes, 0, n * bytes);
     }
   }
 };
@@ -132,14 +168,16 @@ struct Update {
 // Block by block, since blocks are what the order of a sum is made of.
 template <class Of>
 struct Norms {
-  static std::size_t units(const Job& job) { return Of::measure(job) ? (job.n + block - 1) / block : 0; }
+  static constexpr std::size_t elements = block;
+
+  static bool wants(const Job& job) { return Of::measure(job) != nullptr; }
   static void run(const Job& job, std::size_t from, std::size_t to) {
-    for (std::size_t b = from; b < to; ++b) {
-      Of::measure(job)(job, b * block, std::min(job.n, (b + 1) * block), job.squares + b * max_norms);
+    for (std::size_t first = from; first < to; first += block) {
+      Of::run(job, first, std::min(block, to - first), job.squares + first / block * max_norms);
     }
   }
   static void add(const Job& job, std::array<double, max_norms>& squares) {
-    for (std::size_t b = 0; b < units(job); ++b) {
+    for (std::size_t b = 0; b * block < job.n; ++b) {
       for (std::size_t k = 0; k < max_norms; ++k) squares[k] += job.squares[b * max_norms + k];
     }
   }
@@ -147,15 +185,30 @@ struct Norms {
 
 struct OfRule {
   static Measure measure(const Job& job) { return job.measure; }
+  static void run(const Job& job, std::size_t first, std::size_t n, double* squares) {
+    if (job.is_plain()) return job.measure(job, first, first + n, squares);
+    alignas(64) float room[block * (2 + max_states)];
+    const Job part = in_floats(job, first, n, room);
+    detail::converter().load(job, first, n, floats(part));
+    job.measure(part, 0, n, squares);
+  }
 };
 struct OfGradient {
   static Measure measure(const Job& job) { return detail::gradient_measure(job.type); }
+  static void run(const Job& job, std::size_t first, std::size_t n, double* squares) {
+    if (job.gradient_type == job.type) return measure(job)(job, first, first + n, squares);
+    alignas(64) float room[block];
+    detail::converter().load_gradient(job, first, n, room);
+    Job part = job;
+    part.gradient = room;
+    measure(job)(part, 0, n, squares);
+  }
 };
 
 }  // namespace
 
 double gradient_squares(std::span<const Job> jobs, const Executor& executor) noexcept {
-  parts<Norms<OfGradient>>(jobs, executor, block, 1);
+  parts<Norms<OfGradient>>(jobs, executor);
   std::array<double, max_norms> squares{};
   for (const Job& job : jobs) Norms<OfGradient>::add(job, squares);
   return squares[0];
@@ -163,7 +216,7 @@ double gradient_squares(std::span<const Job> jobs, const Executor& executor) noe
 
 void run(std::span<Job> jobs, const Executor& executor) noexcept {
   if (std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.measure != nullptr; })) {
-    parts<Norms<OfRule>>(jobs, executor, block, 1);
+    parts<Norms<OfRule>>(jobs, executor);
     for (Job& job : jobs) {
       if (job.measure == nullptr) continue;
       std::array<double, max_norms> norms{};
@@ -172,7 +225,7 @@ void run(std::span<Job> jobs, const Executor& executor) noexcept {
       job.with_norms(job.scalars.data(), norms.data());
     }
   }
-  parts<Update>(jobs, executor, 1, 16);  // at whole cache lines of floats
+  parts<Update>(jobs, executor);
 }
 
 }  // namespace adabelief::cpu

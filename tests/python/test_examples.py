@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import runpy
 import subprocess
 
 import pytest
@@ -26,11 +27,19 @@ def test_an_example_prints_its_output(name: str) -> None:
     assert printed == (ROOT / "examples" / f"{name}.output").read_text()
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", ["quadratic", "libtorch"])
 def test_the_readme_shows_an_example_and_its_output_as_they_are(name: str) -> None:
     readme = (ROOT / "README.md").read_text()
     assert source(name) in readme
     assert (ROOT / "examples" / f"{name}.output").read_text() in readme
+
+
+def test_the_page_of_the_belief_shows_the_output_of_its_example_and_pictures_of_it() -> None:
+    assert (ROOT / "examples/belief.output").read_text() in (ROOT / "docs/belief.md").read_text()
+    for name, content in runpy.run_path(str(ROOT / "tools/plot_belief.py"))["pictures"]().items():
+        assert (ROOT / "docs" / name).read_text() == content, (
+            f"docs/{name} is not of examples/belief.output; `make docs`"
+        )
 
 
 def test_the_readme_lists_the_rules_as_the_program_does() -> None:

@@ -270,8 +270,8 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
         ("", "--version list advise train compare report data"),
         ("list", "KIND"),
         ("advise", "RULE --set"),
-        ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --seed --epochs --batch --steps --threads"
-         + " --precision --channels-last --label --out --data --quiet"),
+        ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --beta1-decay --seed --epochs --batch --steps"
+         + " --threads --precision --channels-last --label --out --data --quiet"),
         ("compare", "EXPERIMENT --resume --out --jobs --data --quiet"),
         ("report", "FOLDER --out --quiet"),
         ("data", "NAME --data --from --quiet"),
@@ -307,7 +307,7 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("compare quick --job=3", 2, "no option named '--job'; did you mean --jobs? There are: --help, --resume, "),
         ("list rule", 1, "no list named 'rule'; did you mean rules? There are: rules, presets, workloads, experiments, data"),
         ("train fashon_mnist --rule adam", 1,
-         "no workload named 'fashon_mnist'; did you mean fashion_mnist_cnn? There are: cifar10_resnet20, fashion_"),
+         "no workload named 'fashon_mnist'; did you mean fashion_mnist_cnn? There are: cifar10_resnet20, convex_"),
         ("train fashion_mnist_cnn --rule adabelif", 1,
          "no rule named 'adabelif'; did you mean adabelief? There are: "),
         ("compare quik", 1, "no experiment named 'quik'; did you mean quick? There are: "),
@@ -325,6 +325,10 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("train fashion_mnist_cnn --rule adam --set lr=fast", 1, "adam: lr must lie in [0, inf), got 'fast'"),
         ("train fashion_mnist_cnn --rule adam --warmup -1", 1, "schedule: warmup must lie in [0, inf), got -1"),
         ("train fashion_mnist_cnn --rule adam --schedule steps", 1, "schedule: steps needs at, the epochs at which"),
+        ("train fashion_mnist_cnn --rule adam --beta1-decay 0", 1, "schedule: beta1_decay must lie in (0, 1], got 0"),
+        ("train fashion_mnist_cnn --rule adam --beta1-decay 1.5", 1, "schedule: beta1_decay must lie in (0, 1], got 1.5"),
+        ("train reddi --rule adam --batch 2", 1, "a workload without data has no batch, no bfloat16 and no channels_"),
+        ("train reddi --rule adam --precision bfloat16", 1, "a workload without data has no batch, no bfloat16 and no"),
         ("train fashion_mnist_cnn --rule adam --epochs 0.5", 2,
          "--epochs: must be a whole number in [0, 1000000000], got 0.5"),
         ("train fashion_mnist_cnn --rule adam --threads 0", 2, "--threads: must be a whole number in [1, 1024], got 0"),
@@ -374,6 +378,8 @@ def test_a_label_that_is_no_utf8_does_not_harm_the_record(here: Here) -> None:
         ("target = 30", "schedule = { kind = 'cosin' }", 7, "schedule: no kind named 'cosin'; did you mean cosine?"),
         ("target = 30", "schedule = { kind = 'steps' }", 7, "schedule: steps needs at, the epochs"),
         ("target = 30", "schedule = { kind = 'steps', at = [1, 'x'] }", 7, "schedule.at must be a list of epochs, "),
+        ("target = 30", "schedule = { kind = 'cosine', beta1_decay = 2 }", 7, "schedule: beta1_decay must lie in (0, 1]"),
+        ("{ lr = 1e-3 }", "{}\nschedule = { kind = 'cosin' }", 17, "schedule: no kind named 'cosin'; did you mean cosine"),
         ("target = 30", "schedule = 'cosine'", 7, 'schedule must be a table, such as { kind = "cosine" }'),
         ("target = 30", "target = 'high'", 7, "target must be a value of the test metric, got 'high'"),
         ("target = 30", "precision = 'float16'", 7, "no precision named 'float16'; did you mean bfloat16? There are"),
@@ -443,16 +449,19 @@ def test_a_mistake_in_an_experiment_of_several_workloads_is_named(
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_every_experiment_of_the_project_can_be_read_and_lists_its_trials(
-    here: Here, path: Path, request: pytest.FixtureRequest
-) -> None:
-    if path.stem == "toy":
-        out = request.getfixturevalue("toy")
+def test_every_experiment_of_the_project_can_be_read_and_lists_its_trials(here: Here, path: Path) -> None:
+    table = tomllib.loads(path.read_text())
+    process = here.start("compare", path.stem, "--out", "out", "--jobs", "1", "--data", "nowhere")
+    without_data = path.stem.startswith(("theory", "toy"))
+    if without_data:  # read, then stopped; the others are refused
+        wait_for(lambda: list(here.folder.glob("out/records/*")))
+        process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    if without_data:
+        assert process.returncode == 130, err
     else:
-        out = here.folder / "out"
-        done = here("compare", path.stem, "--out", "out", "--jobs", "1", "--data", "nowhere")  # read, then refused
-        assert done.returncode == 1 and "nowhere: no such folder" in done.stderr
-    table, plan = tomllib.loads(path.read_text()), json.loads((out / "experiment.json").read_text())
+        assert process.returncode == 1 and "nowhere: no such folder" in err
+    plan = json.loads((here.folder / "out" / "experiment.json").read_text())
     assert plan["toml"] == path.read_text() and plan["title"] == table["title"]
     assert plan["workload"] == table["workload"]
 
@@ -550,6 +559,8 @@ def test_rules_of_one_seed_start_from_the_same_weights_and_seeds_differ(whole: t
         ("--schedule constant --warmup 0.75", lambda t: t / 45),
         ("--schedule cosine --warmup 0.25",
          lambda t: t / 15 if t < 15 else (1 + math.cos(math.pi * (t - 16) / 45)) / 2),
+        ("--schedule inverse_sqrt", lambda t: 1 / math.sqrt(t)),
+        ("--schedule inverse_sqrt --warmup 0.5", lambda t: t / 30 if t < 30 else math.sqrt(30 / t)),
     ],
 )  # fmt: skip
 def test_the_learning_rate_follows_its_schedule(here: Here, words: str, factor: Callable[[int], float]) -> None:
@@ -565,6 +576,19 @@ def test_the_scheduled_rate_is_the_one_that_the_rule_steps_by(here: Here) -> Non
     words = [*TRAIN, "sgd", "--steps", "3", "--schedule", "steps", "--at", "0", "--factor"]
     still, moved = (evaluations(here.record(*words, factor)) for factor in ("1e-30", "0.5"))
     assert still[0]["test_loss"] == still[1]["test_loss"] == moved[0]["test_loss"] != moved[1]["test_loss"]
+
+
+def test_beta1_decays_from_the_first_step_on_in_rules_that_have_one(here: Here) -> None:
+    def steps(rule: str, *words: str) -> list[float]:
+        record = here.record("train", "reddi", "--set", "lr=0.001", "--steps", "1", "--rule", rule, *words)
+        assert record[0]["schedule"].get("beta1_decay", 1) == (float(words[1]) if words else 1)
+        before, after = (line["test_loss"] for line in evaluations(record))
+        return before - after
+
+    # AdaBelief's first step is lr / beta1: g - m is beta1 g there.
+    assert steps("adabelief") == pytest.approx(0.001 / 0.9, rel=1e-3)
+    assert steps("adabelief", "--beta1-decay", "0.5") == pytest.approx(0.001 / 0.45, rel=1e-3)
+    assert steps("sgd", "--beta1-decay", "0.5") == steps("sgd")
 
 
 def test_bfloat16_and_channels_last_train_nearly_alike(here: Here) -> None:
@@ -611,6 +635,110 @@ def test_the_program_runs_from_any_folder_into_paths_with_spaces(here: Here) -> 
     done = here(*TRAIN, "adam", "--steps", "1", "--quiet", "--label", "a/b c: ü", "--out", str(out), cwd=Path("/"))
     assert done.stdout == f"{out}/records/a-b-c-s1.jsonl\n"
     assert read(out / "records" / "a-b-c-s1.jsonl")[0]["label"] == "a/b c: ü"
+
+
+# The theory: docs/theory.md tells of whole runs of what is tested here by short ones.
+
+INVERSE_SQRT = ["--schedule", "inverse_sqrt"]
+
+
+def test_a_workload_without_data_is_computed_in_double(here: Here) -> None:
+    record = here.record("train", "monotone", "--rule", "amsgrad", "--steps", "3000")
+    assert (record[0]["precision"], record[0]["state_bytes"]) == ("float64", 3 * 8 * 100)
+    assert [line["step"] for line in evaluations(record)] == [0, 2000, 3000]
+    assert evaluations(record)[0]["test_metric"] is None  # of no step yet
+
+
+def of(here: Here, workload: str, rule: str, *words: str) -> dict[int, dict[str, Any]]:
+    """The evaluations of a trial by their steps."""
+    record = here.record("train", workload, "--rule", rule, "--threads", "1", *words)
+    assert record[-1]["status"] == "finished"
+    return {line["step"]: line for line in evaluations(record)}
+
+
+def test_the_regret_is_of_the_order_of_the_root_of_the_steps(here: Here) -> None:
+    words = ["--set", "lr=0.5", "--steps", "200000"]
+    for rule in ("adabelief", "adam", "amsgrad", "sgd"):
+        more = ["--set", "momentum=0"] if rule == "sgd" else []
+        found = of(here, "convex_regret", rule, *words, *INVERSE_SQRT, *more)
+        assert 0.1 < found[200_000]["test_metric"] < 1.05 * found[20_000]["test_metric"] < 1
+        assert found[200_000]["test_metric"] == pytest.approx(found[200_000]["test_loss"] * math.sqrt(200_000))
+    constant = of(here, "convex_regret", "adam", *words)
+    assert constant[200_000]["test_metric"] > 2 * constant[20_000]["test_metric"]
+
+
+def test_without_beta1_the_regret_of_adabelief_grows_a_hundredfold_and_with_a_maximum_it_does_not(here: Here) -> None:
+    words = ["--set", "lr=0.5", "--steps", "100000", *INVERSE_SQRT, "--beta1-decay", "0.999"]
+    assert of(here, "convex_regret", "adabelief", *words)[100_000]["test_metric"] > 50
+    assert of(here, "convex_regret", "amsbelief", *words)[100_000]["test_metric"] < 2
+
+
+def test_the_projection_keeps_the_weights_in_the_box(here: Here) -> None:
+    words = ["--set", "lr=1000", "--steps", "20000"]
+    assert {line["test_loss"] for line in of(here, "reddi", "sgd", *words).values()} <= {0, 2} | {
+        of(here, "reddi", "sgd", "--steps", "1")[0]["test_loss"]
+    }
+    # At most 10 weights, each 1 + 1.25 + 0.5 from its target.
+    assert of(here, "convex_regret", "sgd", *words)[20_000]["train_loss"] < 10 * 2.75**2 / 2
+
+
+def test_the_least_gradient_falls_as_the_theorem_has_it_unless_the_step_size_is_constant(here: Here) -> None:
+    words = ["--set", "lr=0.1", "--steps", "200000"]
+    for rule in ("adabelief", "amsbelief", "adam"):
+        found = of(here, "nonconvex_rate", rule, *words, *INVERSE_SQRT)
+        assert 0.1 < found[200_000]["test_metric"] < found[20_000]["test_metric"] < 1
+    constant = of(here, "nonconvex_rate", "adabelief", *words)
+    assert constant[200_000]["test_metric"] > 2 * constant[20_000]["test_metric"] > 20
+
+
+@pytest.mark.parametrize(
+    ("rule", "betas", "regret", "distance"),
+    [
+        ("adam", (0, 0.1), 2 / 3, 2),
+        ("adam", (0.1, 0.1), 2 / 3, 2),
+        ("adabelief", (0.1, 0.1), 0.69, 2),
+        ("adabelief", (0.9, 0.999), 0, 0),
+        ("amsgrad", (0.1, 0.1), 0, 0),
+        ("amsbelief", (0.1, 0.1), 0, 0),
+        ("acprop", (0.1, 0.1), 0, 0),
+    ],
+)
+def test_on_reddis_problem_adam_and_adabelief_end_at_the_worst_point_and_the_others_at_the_best(
+    here: Here, rule: str, betas: tuple[float, float], regret: float, distance: float
+) -> None:
+    settings = ["lr=0.5", f"beta1={betas[0]}", f"beta2={betas[1]}"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    last = of(here, "reddi", rule, *INVERSE_SQRT, *words)[30_000]
+    assert last["test_metric"] == pytest.approx(regret, abs=0.03)
+    assert last["test_loss"] == pytest.approx(distance, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("rule", "setting", "bound"),
+    [
+        ("adabelief", "eps=1e-8", 38e3 * (math.sqrt(1e-8 / 0.001) + 1e-8)),
+        ("adabelief", "eps=1e-12", 38e3 * (math.sqrt(1e-12 / 0.001) + 1e-12)),
+        ("adabelief", "eps=1e-16", 38e3 * (math.sqrt(1e-16 / 0.001) + 1e-16)),
+        ("eadam", "eps=1e-8", 38e3 * math.sqrt(1e-8 / 0.001)),
+        ("adam", "eps=1e-8", 38e3 * 1e-8),
+        ("sgd", "momentum=0.9", 3.8e3),
+    ],
+)
+def test_a_rule_is_stable_up_to_the_curvature_of_the_formula(here: Here, rule: str, setting: str, bound: float) -> None:
+    last = of(here, "stable_curvature", rule, "--set", "lr=1e-3", "--set", setting, "--steps", "5000")[5000]
+    assert 0.999 * bound < last["test_metric"] < 1.0003 * bound  # neighbours differ by 0.03 %
+
+
+@pytest.mark.parametrize(("rule", "share"), [("adabelief", 66.5), ("adam", 66.5), ("amsgrad", 0), ("amsbelief", 0)])
+def test_the_second_moment_of_two_steps_of_three_falls_and_a_maximum_never(here: Here, rule: str, share: float) -> None:
+    last = of(here, "monotone", rule, "--steps", "20000")[20_000]["test_metric"]
+    assert abs(last - share) < 0.5 if share else last == 0
+
+
+def test_a_rule_without_a_second_moment_is_refused_by_the_count_of_its_falls(here: Here) -> None:
+    assert here.refusal("train", "monotone", "--rule", "sgd", "--out", "out") == (
+        "monotone: sgd keeps no moving average of squares; take a rule that does, such as adam"
+    )
 
 
 # compare
@@ -665,6 +793,7 @@ def test_every_setting_of_an_experiment_reaches_its_trials(here: Here) -> None:
         options = { lr = 1, momentum = 0.5, nesterov = true, weight_decay = 1e-3, decay = "decoupled" }
         [[rules]]
         rule = "adam"
+        schedule = { kind = "inverse_sqrt", beta1_decay = 0.5 }
     """)
     done = here("compare", "mini.toml", "--out", "out")
     assert (done.returncode, done.stderr) == (0, "")
@@ -677,7 +806,12 @@ def test_every_setting_of_an_experiment_reaches_its_trials(here: Here) -> None:
                     "decay": "decoupled"},
     }  # fmt: skip
     assert {key: config[key] for key in expected} == expected
-    assert read(here.folder / "out" / "records" / "adam-s-7.jsonl")[0]["label"] == "adam"
+    adam = read(here.folder / "out" / "records" / "adam-s-7.jsonl")[0]
+    assert adam["label"] == "adam"
+    assert adam["schedule"] == {"kind": "inverse_sqrt", "warmup": 0, "beta1_decay": 0.5}  # not the experiment's
+    assert {"--schedule inverse_sqrt", "--beta1-decay 0.5"} <= {
+        " ".join(pair) for pair in zip(adam["command"], adam["command"][1:], strict=False)
+    }
 
 
 def test_without_a_terminal_a_comparison_prints_plain_lines(whole: tuple[Path, Any]) -> None:

@@ -22,9 +22,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "trials" / "report"))
 
 import records
+from page import curves, dots
 from records import read_folders
-from stats import curve, estimate, paired_difference, summarize
-from table import Table, number, plain
+from stats import Estimate, curve, estimate, paired_difference, summarize
+from table import Table, number, plain, plus_minus
 
 REPORT = Path(records.__file__).parent
 
@@ -246,6 +247,31 @@ def test_numbers_keep_four_digits_at_every_size() -> None:
     assert [number(v) for v in (91.234, 0.01234567, 1876, 0, -0.5, 3e-12)] == [
         "91.23", "0.01235", "1,876", "0.00", "−0.5000", "3.000e−12",
     ]  # fmt: skip
+
+
+def test_a_value_has_the_leaders_decimals_unless_it_is_of_another_order() -> None:
+    def shown(mean: float, half: float, like: float, signed: bool = False) -> str:
+        return plus_minus(Estimate(mean, half, 3), like, signed)
+
+    assert shown(9.7654, 0.1234, 91.0) == "9.77 ± 0.12"
+    assert shown(0.0120123, 0.0001, 3799.0) == "0.01201 ± 0.00010"
+    assert shown(120.139, 1.25, 0.0120) == "120.1 ± 1.2"
+    assert shown(-0.02, 0.05, 91.0, signed=True) == "−0.02 ± 0.05"
+    assert shown(-0.6684, 0.001, 0.0001, signed=True) == "−0.6684 ± 0.0010"
+    assert shown(0.0, 0.0, 91.0) == "0.00 ± 0.00"
+
+
+@pytest.mark.parametrize(
+    ("unit", "better", "kind"), [("%", "higher", None), ("", "higher", "log"), ("", "lower", "log")]
+)
+def test_a_metric_that_spans_orders_is_drawn_on_a_logarithmic_axis_unless_it_is_an_accuracy(
+    tmp_path: Path, unit: str, better: str, kind: str | None
+) -> None:
+    for label, final in (("Adam", 90.0), ("SGD", 1.5)):
+        write_record(tmp_path, label, 1, [1.0, 10.0, final], metric={"name": "m", "unit": unit, "better": better})
+    (section,), _ = read_folders([tmp_path])
+    assert curves(section, "m")["layout"]["yaxis"].get("type") == kind
+    assert dots(Table(section, summarize(section)), "m")["layout"]["xaxis"]["type"] == (kind or "linear")
 
 
 def test_results_csv_has_a_row_a_number(folder: Path) -> None:

@@ -33,6 +33,11 @@ def _x(places: list[tuple[float, float, float]]) -> Json:
     return {axis: list(values) for axis, values in zip(("epochs", "steps", "seconds"), zip(*places), strict=True)}
 
 
+def _may_be_log(section: Section) -> bool:
+    """Whether the test metric's axis may be logarithmic: not an accuracy's."""
+    return section.better == "lower" or section.metric.get("unit") != "%"
+
+
 def _scale(section: Section, field: str, may_be_log: bool) -> Json:
     """A y axis: logarithmic where values span a factor of 20, else from what is seen after a tenth of training on.
 
@@ -129,7 +134,7 @@ def curves(section: Section, metric_title: str) -> Json:
             first |= {"showlegend": True, "name": f"{label} ({lost} diverged)" if lost else label}
     axis = {"zeroline": False}
     over = {"range": [0, 1], "fixedrange": True, "visible": False}
-    scales = [_scale(section, "test_metric", section.better == "lower"), _scale(section, loss, True)]
+    scales = [_scale(section, "test_metric", _may_be_log(section)), _scale(section, loss, True)]
     layout = {
         "height": 760,
         "hovermode": "x unified",
@@ -345,12 +350,14 @@ def dots(table: Table, metric_title: str) -> Json:
             }
         )
     names = [f"{row.label} ({row.diverged} diverged)" if row.diverged else row.label for row in rows]
+    finals = [final for row in rows for final in row.finals.values()]
+    log = _may_be_log(table.section) and 0 < 20 * min(finals, default=0) < max(finals, default=0)
     layout = {
         "height": 90 + 44 * len(rows),
         "showlegend": False,
         "hovermode": "closest",
         "modebar": {"orientation": "v"},
-        "xaxis": {"title": {"text": f"final {metric_title}"}, "zeroline": False},
+        "xaxis": {"title": {"text": f"final {metric_title}"}, "zeroline": False, "type": "log" if log else "linear"},
         "yaxis": {
             "tickvals": list(places.values()),
             "ticktext": names,

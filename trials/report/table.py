@@ -28,8 +28,12 @@ def number(value: float | None, like: float | None = None, signed: bool = False)
 
 
 def plus_minus(value: Estimate | None, like: float, signed: bool = False) -> str:
+    """With the decimals of `like`; a value of another order has its own, unless it is a small difference (`signed`)."""
     if value is None:
         return "–"
+    size = abs(value.mean)
+    if size > 10 * abs(like) or (not signed and 0 < size < abs(like) / 10):
+        like = size
     half = "" if value.half is None else f" ± {number(value.half, like)}"
     return number(value.mean, like, signed) + half
 
@@ -338,7 +342,8 @@ def plain(table: Table, width: int = 100, style: Callable[[str, bool], str] = la
     for column in table.shown:
         cells = [(column.text(row), column.strong(row)) for row in table.rows]
         wide = max(min(len(column.title), 8), *(len(text) for text, _ in cells))
-        title = textwrap.wrap(column.title, wide, break_long_words=False)
+        while len(title := textwrap.wrap(column.title, wide, break_long_words=False)) > 4:
+            wide += 1
         wide = max(wide, *map(len, title))
         lines = [("", False)] * (4 - len(title)) + [(text, False) for text in title] + cells
         pad = str.ljust if column.title == "rule" else str.rjust

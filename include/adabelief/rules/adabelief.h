@@ -80,10 +80,10 @@ struct AdaBelief final {
     const S inner = accumulate ? eps : S(0), power = pow(beta2, t), mean = lr / (1 - pow(beta1, t));
     S step = mean, root = 1 / sqrt(1 - power), floor = eps;
     if (rectify != Rectify::none) {
-      const S most = 2 / (1 - beta2) - 1, rho = most - 2 * t * power / (1 - power);
+      const S rho_inf = 2 / (1 - beta2) - 1, rho = rho_inf - 2 * t * power / (1 - power);
       const bool early = rectify == Rectify::pytorch_0_0_5;
       if (early ? rho > 4 : rho >= 5) {
-        step = mean * sqrt((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho));
+        step = mean * sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho));
         if (rectify == Rectify::pytorch_0_2_1) step = step * sqrt(1 - power), root = 1;
       } else {
         step = early ? lr : mean, root = 0, floor = 1;

@@ -34,20 +34,17 @@ struct NAdam final {
 
   template <class S>
   static Scalars<S> scalars(S lr, S beta1, S beta2, S eps, S momentum_decay, S t) {
-    const auto mu = [&](S step) { return beta1 * (1 - powr(S(0.96), min(step * momentum_decay, S(1e4))) / 2); };
-    // The product of mu_1 ... mu_t, as far as 1 less it can tell: 400 factors at beta1 = 0.9, about a microsecond. It
-    // is made anew in each step, so that a step depends on nothing but options and t.
-    const S ratio = powr(S(0.96), min(momentum_decay, S(1e4)));
-    S product = 1, power = ratio;
-    for (S i = 1; i <= t && product > 0x1p-60; ++i, power *= ratio) product *= beta1 * (1 - power / 2);
-    const S now = mu(t), next = mu(t + 1);
+    const auto mu_at = [&](S step) { return beta1 * (1 - powr(S(0.96), min(step * momentum_decay, S(1e4))) / 2); };
+    // The product is made anew in each step, so that a step depends on nothing but options and t: about a microsecond
+    // at the defaults.
+    const S mu = mu_at(t), next = mu_at(t + 1), all = product(t, mu_at);
     return {beta1,
             1 - beta1,
             beta2,
             1 - beta2,
             eps,
-            lr * (1 - now) / (1 - product),
-            lr * next / (1 - product * next),
+            lr * (1 - mu) / (1 - all),
+            lr * next / (1 - all * next),
             1 / sqrt(1 - pow(beta2, t))};
   }
 

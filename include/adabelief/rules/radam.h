@@ -12,7 +12,6 @@ namespace adabelief {
 /// the step is adaptive where rho > 5 (the paper: > 4; from step 6 on, not 5, at beta2 = 0.999), and eps is added to
 /// the root of v before its bias correction, as in the authors' code. Until then, and always where beta2 <= 2/3, it is
 /// lr times the mean of the gradient: SGD with momentum, whatever the gradient's size.
-/// An effective eps, which is measured at the first step, is therefore 1.
 struct RAdam final {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
 
@@ -35,10 +34,10 @@ struct RAdam final {
 
   template <class S>
   static Scalars<S> scalars(S lr, S beta1, S beta2, S eps, S t) {
-    const S power = pow(beta2, t), most = 2 / (1 - beta2) - 1, rho = most - 2 * t * power / (1 - power);
+    const S power = pow(beta2, t), rho_inf = 2 / (1 - beta2) - 1, rho = rho_inf - 2 * t * power / (1 - power);
     const S step = lr / (1 - pow(beta1, t));
     if (!(rho > 5)) return {beta1, 1 - beta1, beta2, 1 - beta2, step, 0, 1};
-    const S rectified = sqrt((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho));
+    const S rectified = sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho));
     return {beta1, 1 - beta1, beta2, 1 - beta2, step * rectified * sqrt(1 - power), 1, eps};
   }
 

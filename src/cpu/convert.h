@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// Numbers between their form in memory and the floats that a kernel works with.
+#pragma once
+
+#include "adabelief/cpu.h"
+
+namespace adabelief::cpu::detail {
+
+/// Room for a part of a job in floats.
+struct Floats {
+  float *weights, *gradient;
+  std::array<float*, max_states> states;
+};
+
+/// What is float in memory already is left out. Elements [first, first + n), first a multiple of `group`, n at most a
+/// block, or a piece where they are stored.
+struct Converter {
+  void (*load_gradient)(const Job& job, std::size_t first, std::size_t n, float* to);
+  void (*load)(const Job& job, std::size_t first, std::size_t n, const Floats& to);
+  void (*store)(const Job& job, std::size_t first, std::size_t n, const Floats& from);
+};
+
+/// That of the instruction set in use; each gives the same bits.
+const Converter& converter();
+
+/// Elements of a state of 8 bits that share a head, and the most that are stored at once, of which all arrays stay in
+/// the nearest cache.
+inline constexpr std::size_t group = 256, piece = 1024;
+
+}  // namespace adabelief::cpu::detail
