@@ -37,7 +37,7 @@ asan: ## run the C++ tests under the address and undefined-behaviour sanitizers
 	@tools/build asan all
 	ctest --test-dir build/asan --output-on-failure
 
-bench: ## time the step beside other libraries' and plain loops, and training beside PyTorch's Python; writes docs/performance.md
+bench: ## time the step beside other libraries, and training beside PyTorch; writes docs/performance.md
 	@[ -z "$(TORCH)" ] || { echo "make bench: run it without TORCH, since it needs Python's torch too" >&2; exit 1; }
 	@tools/setup test
 	@tools/build release all

@@ -132,12 +132,12 @@ def optax_adabelief(shape: Shape) -> Timer:
     return timer(step)
 
 
-ADAMW, ADAMW8, SUMS = "AdamW", "AdamW, 8-bit state", "additions"
+ADAMW, SUMS, EIGHT = "AdamW", "additions", ", 8-bit state"
 
 
-def bytes8(block: int) -> float:
-    """Two codes a weight, and a scale for each block of them."""
-    return 2 * (1 + 4 / block)
+def bytes8(block: int, scale: int) -> float:
+    """Two codes a weight, and a scale of so many bytes for each block of them."""
+    return 2 * (1 + scale / block)
 
 
 PEERS = [
@@ -173,16 +173,16 @@ PEERS = [
     ),
     Entry(
         "torchao AdamW8bit",
-        ADAMW8,
-        bytes8(32),
+        ADAMW + EIGHT,
+        bytes8(32, 4),
         # Its usual blocks of 256 divide neither 25,000,000 nor 100,000: it would keep a state of float32.
         optimizer("torchao.optim:AdamW8bit", block_size=32),
         ["torchao==0.18.0"],
     ),
     Entry(
         "bitsandbytes AdamW8bit",
-        ADAMW8,
-        bytes8(256),
+        ADAMW + EIGHT,
+        bytes8(256, 4),
         optimizer("bitsandbytes.optim:AdamW8bit"),
         ["bitsandbytes==0.50.2"],
     ),
@@ -208,15 +208,16 @@ class Program:
         return of
 
     def entries(self) -> list[Entry]:
-        def entry(name: str, formula: str, benchmark: str, isa: str = "") -> Entry:
+        def entry(name: str, formula: str, benchmark: str, isa: str = "", state: float = 8) -> Entry:
             own = f"adabelief {self.context['version']}, {self.context['compiler']}, {isa or self.context['isa']}"
             source = "benchmarks/step.cpp" if formula == SUMS else own
-            return Entry(name, formula, 8, self.begin(benchmark, isa), source=source)
+            return Entry(name, formula, state, self.begin(benchmark, isa), source=source)
 
         entries = [entry(OURS, "AdaBelief", "adabelief")]
         for isa in ("avx2", "baseline"):
             if self.run("adabelief", "1/1000", 0.001, isa)["context"]["isa"] == isa != self.context["isa"]:
                 entries.append(entry(f"{OURS}, {isa}", "AdaBelief", "adabelief", isa))
+        entries.append(entry(OURS + EIGHT, "AdaBelief" + EIGHT, "adabelief_8bit_state", state=bytes8(256, 2)))
         entries.append(entry("this library, AdamW", ADAMW, "adamw"))
         entries.append(entry("plain loop", SUMS, "plain2"))
         if "plain2_streaming/float32/" in output([self.path, "--benchmark_list_tests"]):
@@ -273,7 +274,7 @@ def install(entry: Entry) -> None:
 def reason(error: BaseException) -> str:
     """The error in one line for a table."""
     lines = str(error).splitlines() or [""]
-    line = next((line for line in lines if line.startswith("ERROR:")), lines[0])
+    line = next((line for line in reversed(lines) if line.startswith("ERROR:")), lines[0])  # pip's last is its shortest
     name = "" if isinstance(error, Problem) else f"{type(error).__name__}: "
     return (name + line).replace(f"{measure.ROOT}/", "").replace("|", "/")[:150]
 
@@ -337,7 +338,7 @@ def timed(shape: Shape, entries: list[Entry], times: dict[str, list[float]]) -> 
         if values := times.get(entry.name):
             median, extremes = spread([1e6 * v for v in values], "{:,.1f}" if max(values) < 1e-3 else "{:,.0f}")
             moved = 1e-9 * sum(shape.sizes) * (12 + 2 * entry.state)  # the weight and its state both ways, its gradient
-            rate = spread([moved / v for v in values])[0] if entry.formula != ADAMW8 else ""
+            rate = spread([moved / v for v in values])[0] if EIGHT not in entry.formula else ""
             rows.append([entry.name, median, extremes, rate, f"{ratio(values, times[OURS]):.2f}"])
     rounds = len(times[OURS])
     head = [f"{rounds} rounds" if rounds > 1 else "1 round", "µs a step", "from, to", "GB/s", "time beside ours"]

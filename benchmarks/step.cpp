@@ -79,6 +79,12 @@ class Arrays {
   std::vector<std::span<T>> spans_;
 };
 
+Sizes weights_and_gradients(const Sizes& sizes) {
+  Sizes both;
+  for (const std::size_t n : sizes) both.resize(both.size() + 2, n);
+  return both;
+}
+
 template <class T>
 void count_bytes(benchmark::State& state, const Sizes& sizes, std::size_t arrays_moved) {
   const auto bytes = static_cast<double>(total(sizes) * sizeof(T) * arrays_moved);
@@ -87,9 +93,7 @@ void count_bytes(benchmark::State& state, const Sizes& sizes, std::size_t arrays
 
 template <class T>
 void step(benchmark::State& state, const Sizes& sizes, const RuleInfo& rule) {
-  Sizes weights_and_gradients;
-  for (const std::size_t n : sizes) weights_and_gradients.resize(weights_and_gradients.size() + 2, n);
-  const Arrays<T> arrays(weights_and_gradients);
+  const Arrays<T> arrays(weights_and_gradients(sizes));
   AnyOptimizer optimizer{Options(rule)};
   std::vector<Gradient> gradients;
   for (std::size_t i = 0; i < sizes.size(); ++i) {
@@ -104,18 +108,17 @@ void step(benchmark::State& state, const Sizes& sizes, const RuleInfo& rule) {
 }
 
 // AdaBelief with numbers in other forms. Weights and gradients are of the type; what the bytes are is for the reader.
-void stored(benchmark::State& state, Type type, Storage storage) {
-  const auto tensors = static_cast<std::size_t>(state.range(0)), n = static_cast<std::size_t>(state.range(1));
-  const Arrays<float> arrays(2 * tensors, n);
+void stored(benchmark::State& state, const Sizes& sizes, Type type, Storage storage) {
+  const Arrays<float> arrays(weights_and_gradients(sizes));
   AnyOptimizer optimizer = make("adabelief", {}, storage);
   std::vector<Gradient> gradients;
-  for (std::size_t i = 0; i < tensors; ++i) {
-    optimizer.add(Weights(arrays[2 * i], n, type));
-    gradients.emplace_back(arrays[2 * i + 1], n, type);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    optimizer.add(Weights(arrays[2 * i], sizes[i], type));
+    gradients.emplace_back(arrays[2 * i + 1], sizes[i], type);
   }
   if (type != Type::float32) {  // half of the bits of floats: numbers of any size
-    for (std::size_t i = 0; i < tensors; ++i) {
-      for (std::size_t k = 0; k < n; ++k) {
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      for (std::size_t k = 0; k < sizes[i]; ++k) {
         reinterpret_cast<std::uint16_t*>(arrays[2 * i])[k] = std::uint16_t(0x3c00 + k % 512);
         reinterpret_cast<std::uint16_t*>(arrays[2 * i + 1])[k] = std::uint16_t(0x3c00 + k * 7 % 512);
       }
@@ -123,7 +126,7 @@ void stored(benchmark::State& state, Type type, Storage storage) {
   }
   optimizer.step(gradients);
   for (auto _ : state) optimizer.step(gradients);
-  const double bytes = double(tensors) * double(n) * double(3 * size_of(type)) + 2 * double(optimizer.state_bytes());
+  const double bytes = double(total(sizes)) * double(3 * size_of(type)) + 2 * double(optimizer.state_bytes());
   state.counters["bytes_per_second"] = benchmark::Counter(bytes, benchmark::Counter::kIsIterationInvariantRate);
 }
 
@@ -237,7 +240,7 @@ int main(int argc, char** argv) {
     for_every_shape(name + "/float64", step<double>, std::cref(*rule));
   }
   const auto in_form = [](const char* name, Type type, StateType states, Rounding rounding = Rounding::nearest) {
-    sizes(benchmark::RegisterBenchmark(name, stored, type, Storage{.states = states, .weights = rounding}));
+    for_every_shape(name, stored, type, Storage{.states = states, .weights = rounding});
   };
   in_form("adabelief_bfloat16_state/float32", Type::float32, StateType::bfloat16);
   in_form("adabelief_8bit_state/float32", Type::float32, StateType::bits8);

@@ -97,7 +97,9 @@ def test_an_entry_that_fails_is_a_row_with_its_reason_and_the_others_are_timed(
 
 
 def test_what_pip_says_last_is_cut_to_its_error() -> None:
-    said = "python ended with 1 and said:\nnote\nERROR: No matching distribution found for a==1\nnote"
+    said = (
+        "python ended with 1 and said:\nERROR: Could not find a\nERROR: No matching distribution found for a==1\nnote"
+    )
     assert peers.reason(Problem(said)) == "ERROR: No matching distribution found for a==1"
     assert peers.reason(KeyError()) == "KeyError: "
 
