@@ -37,13 +37,13 @@ asan: ## run the C++ tests under the address and undefined-behaviour sanitizers
 	@tools/build asan all
 	ctest --test-dir build/asan --output-on-failure
 
-bench: ## time the steps beside plain loops and beside adabelief-pytorch, and a training step beside PyTorch's Python
+bench: ## time the step beside other libraries, and training beside PyTorch; writes docs/performance.md
 	@[ -z "$(TORCH)" ] || { echo "make bench: run it without TORCH, since it needs Python's torch too" >&2; exit 1; }
 	@tools/setup test
 	@tools/build release all
-	.venv/bin/python benchmarks/peers.py
-	.venv/bin/python benchmarks/rules.py
-	.venv/bin/python benchmarks/training.py --skip-without-data
+	.venv/bin/python benchmarks/peers.py --write
+	.venv/bin/python benchmarks/rules.py --write
+	.venv/bin/python benchmarks/training.py --skip-without-data --write
 
 clean: ## remove build/ (.venv and runs/ stay)
 	rm -rf build

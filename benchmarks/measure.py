@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the benchmark programs share: the machine in words, turns with progress, and tables in Markdown."""
+"""What the benchmark programs share: the machine in words, turns with progress, tables in Markdown, and their page."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import platform
 import statistics
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
+PAGE = ROOT / "docs" / "performance.md"
 
 
 class Problem(Exception):
@@ -60,11 +62,19 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def turns(rounds: int, measures: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Calls every measure once a round, in turn, so that what disturbs the machine meets all of them alike."""
+def turns(
+    rounds: int, measures: dict[str, Callable[[], float]], budget: float = float("inf")
+) -> dict[str, list[float]]:
+    """Calls every measure once a round, in turn, so that what disturbs the machine meets all of them alike.
+
+    Ends with the last round that fits into a budget of seconds, but not before the first.
+    """
     results: dict[str, list[float]] = {name: [] for name in measures}
     start = time.monotonic()
     for number in range(rounds):
+        if number and (time.monotonic() - start) / number * (number + 1) > budget:
+            say(f"the time is spent after {number} of {rounds} rounds")
+            break
         for place, (name, measure) in enumerate(measures.items()):
             done = number * len(measures) + place
             left = (time.monotonic() - start) / done * (rounds * len(measures) - done) if done else 0
@@ -83,10 +93,38 @@ def ratio(over: Sequence[float], under: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown; all but the first column is numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+def paragraph(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """A table in Markdown; all columns after the first `words` are numbers."""
+    lines = [head, [*["---"] * words, *["---:"] * (len(head) - words)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def replace(path: Path, text: str) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.replace(path)
+
+
+def write_section(path: Path, name: str, text: str) -> None:
+    """Replaces what stands between the lines <!-- name --> and <!-- /name --> of a page."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    before, begins, rest = path.read_text().partition(begin)
+    _, ends, after = rest.partition(end)
+    if not begins or not ends:
+        raise Problem(f"{path} has no lines {begin.strip()} and {end.strip()} to write between")
+    replace(path, f"{before}{begin}\n{text.strip()}\n\n{end}{after}")
+
+
+def report(section: str, *parts: str, write: bool) -> None:
+    """Prints the parts, and writes them into their section of the page."""
+    text = "\n".join(parts)
+    print(text, flush=True)
+    if write:
+        write_section(PAGE, section, text)
 
 
 def run(main: Callable[[], None]) -> None:

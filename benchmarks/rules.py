@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores, %(default)s")
     parser.add_argument("--elements", type=int, default=25_000_000, help="one of the sizes of benchmarks/step")
     parser.add_argument("--type", choices=TYPES, default=TYPES[0], help="of the numbers (default: %(default)s)")
+    parser.add_argument("--write", action="store_true", help=f"write the table into {measure.PAGE}")
     options = parser.parse_args()
     if options.rounds < 1 or options.seconds <= 0 or options.threads < 1:
         raise Problem("--rounds, --seconds and --threads must be positive")
@@ -50,19 +51,24 @@ def main() -> None:
 
     measure.turns(options.rounds, {rule: lambda rule=rule: pair(rule) for rule in loops})
     context = first["context"]
-    print(f"{machine}, {options.threads} threads. {date.today()}.\n")
-    print(
-        f"adabelief {context['version']} ({context['compiler']}, {context['isa']}). Time of a step in {options.type} on "
-        f"{options.elements:,} weights, {options.rounds} rounds in turn of {options.seconds:g} s each: medians, and the "
-        "smallest and largest.\n"
-    )
     rows = []
     for rule, times in pairs.items():
         ours, plain = zip(*times, strict=True)
         median, extremes = spread([1e6 * v for v in ours], "{:,.0f}")
         share = ratio(plain, ours)
         rows.append([rule, median, extremes, spread([1e6 * v for v in plain], "{:,.0f}")[0], f"{share:.2f}"])
-    print(measure.table(["rule", "µs a step", "from, to", "plain loop, µs", "share of its speed"], rows))
+    about = (
+        f"adabelief {context['version']} ({context['compiler']}, {context['isa']}). Time of a step in {options.type} "
+        f"on {options.elements:,} weights, {options.rounds} rounds in turn of {options.seconds:g} s each: medians, and "
+        "the smallest and largest."
+    )
+    measure.report(
+        "rules",
+        f"{machine}, {options.threads} threads. {date.today()}.\n",
+        measure.paragraph(about),
+        measure.table(["rule", "µs a step", "from, to", "plain loop, µs", "share of its speed"], rows),
+        write=options.write,
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The step's time, for every rule, type and size, beside plain loops with the same traffic.
 //
-// A benchmark is named RULE/TYPE/TENSORS/ELEMENTS, the elements of one tensor. `bytes_per_second` counts what the rule
-// must read and write: the weight and each state both ways, the gradient once, and for norms all of them once more.
-// plainN moves as much as a rule with N states, plainN_norms as one that takes norms too: what remains between such a
-// loop and the rule is not the memory's.
+// A benchmark is named RULE/TYPE/TENSORS/ELEMENTS, the elements of one tensor, or RULE/TYPE/resnet18.
+// `bytes_per_second` counts what the rule must read and write: the weight and each state both ways, the gradient once,
+// and for norms all of them once more. plainN moves as much as a rule with N states, plainN_norms as one that takes
+// norms too: what remains between such a loop and the rule is not the memory's.
 #include <adabelief/adabelief.h>
 #include <benchmark/benchmark.h>
 #include <omp.h>
@@ -14,6 +14,7 @@
 
 #include <cstdlib>
 #include <new>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -21,70 +22,103 @@ namespace {
 
 using namespace adabelief;
 
-// `count` arrays of n elements, set by all threads, since a page belongs to the memory of the core that touches it
-// first. Each starts at a cache line, and no two at the same place of a page: a core takes a read for dependent on a
-// recent write at the same place, which costs the plain loops in cache up to half their speed.
+using Sizes = std::vector<std::size_t>;  // the elements of each tensor
+
+// The 62 tensors of ResNet-18 (torchvision's): the weights of each convolution, and its normalization's two vectors.
+Sizes resnet18() {
+  Sizes sizes;
+  const auto convolution = [&](std::size_t in, std::size_t out, std::size_t width) {
+    for (const std::size_t n : {out * in * width * width, out, out}) sizes.push_back(n);
+  };
+  convolution(3, 64, 7);
+  std::size_t in = 64;
+  for (const std::size_t out : {64, 128, 256, 512}) {
+    for (int block = 0; block < 2; ++block, in = out) {
+      convolution(in, out, 3);
+      convolution(out, out, 3);
+      if (in != out) convolution(in, out, 1);  // the shortcut's
+    }
+  }
+  for (const std::size_t n : {1000 * 512, 1000}) sizes.push_back(n);
+  return sizes;
+}
+
+std::size_t total(const Sizes& sizes) { return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}); }
+
+// Arrays set by all threads, since a page belongs to the memory of the core that touches it first. Each starts at a
+// cache line, and no two of a size at the same place of a page: a core takes a read for dependent on a recent write at
+// the same place, which costs the plain loops in cache up to half their speed.
 template <class T>
 class Arrays {
  public:
-  Arrays(std::size_t count, std::size_t n) : n_(n), stride_((n * sizeof(T) + 63) / 64 * 64 + 17 * 64) {
-    if (memory_ = static_cast<char*>(std::aligned_alloc(4096, (count * stride_ + 4095) / 4096 * 4096)); !memory_) {
+  explicit Arrays(const Sizes& sizes) {
+    std::size_t bytes = 0;
+    for (const std::size_t n : sizes) bytes += stride(n);
+    if (memory_ = static_cast<char*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096)); !memory_) {
       throw std::bad_alloc();
     }
-    for (std::size_t k = 0; k < count; ++k) {
-      T* const array = (*this)[k];
+    char* next = memory_;
+    for (const std::size_t n : sizes) {
+      T* const array = reinterpret_cast<T*>(next);
 #pragma omp parallel for schedule(static)
       for (std::size_t i = 0; i < n; ++i) array[i] = T(0.01) * static_cast<T>(i % 101) - T(0.5);
+      spans_.emplace_back(array, n);
+      next += stride(n);
     }
   }
   Arrays(const Arrays&) = delete;
   ~Arrays() { std::free(memory_); }
 
-  T* operator[](std::size_t k) const { return reinterpret_cast<T*>(memory_ + k * stride_); }
-  std::span<T> span(std::size_t k) const { return {(*this)[k], n_}; }
+  T* operator[](std::size_t k) const { return spans_[k].data(); }
+  std::span<T> span(std::size_t k) const { return spans_[k]; }
 
  private:
-  std::size_t n_, stride_;
+  static std::size_t stride(std::size_t n) { return (n * sizeof(T) + 63) / 64 * 64 + 17 * 64; }
+
   char* memory_;
+  std::vector<std::span<T>> spans_;
 };
 
-template <class T>
-void count_bytes(benchmark::State& state, std::size_t arrays_moved) {
-  const double bytes = static_cast<double>(state.range(0)) * static_cast<double>(state.range(1)) * sizeof(T);
-  state.counters["bytes_per_second"] =
-      benchmark::Counter(bytes * static_cast<double>(arrays_moved), benchmark::Counter::kIsIterationInvariantRate);
+Sizes weights_and_gradients(const Sizes& sizes) {
+  Sizes both;
+  for (const std::size_t n : sizes) both.resize(both.size() + 2, n);
+  return both;
 }
 
 template <class T>
-void step(benchmark::State& state, const RuleInfo& rule) {
-  const auto tensors = static_cast<std::size_t>(state.range(0));
-  const Arrays<T> arrays(2 * tensors, static_cast<std::size_t>(state.range(1)));
+void count_bytes(benchmark::State& state, const Sizes& sizes, std::size_t arrays_moved) {
+  const auto bytes = static_cast<double>(total(sizes) * sizeof(T) * arrays_moved);
+  state.counters["bytes_per_second"] = benchmark::Counter(bytes, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+template <class T>
+void step(benchmark::State& state, const Sizes& sizes, const RuleInfo& rule) {
+  const Arrays<T> arrays(weights_and_gradients(sizes));
   AnyOptimizer optimizer{Options(rule)};
   std::vector<Gradient> gradients;
-  for (std::size_t i = 0; i < tensors; ++i) {
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
     optimizer.add(arrays.span(2 * i));
     gradients.emplace_back(arrays.span(2 * i + 1));
   }
   optimizer.step(gradients);
   for (auto _ : state) optimizer.step(gradients);
   const std::size_t states = rule.states.size();
-  count_bytes<T>(state, 3 + 2 * states + (rule.norms.empty() ? 0 : 2 + states));
+  count_bytes<T>(state, sizes, 3 + 2 * states + (rule.norms.empty() ? 0 : 2 + states));
   state.SetLabel("plain" + std::to_string(states) + (rule.norms.empty() ? "" : "_norms"));  // the loop to compare with
 }
 
 // AdaBelief with numbers in other forms. Weights and gradients are of the type; what the bytes are is for the reader.
-void stored(benchmark::State& state, Type type, Storage storage) {
-  const auto tensors = static_cast<std::size_t>(state.range(0)), n = static_cast<std::size_t>(state.range(1));
-  const Arrays<float> arrays(2 * tensors, n);
+void stored(benchmark::State& state, const Sizes& sizes, Type type, Storage storage) {
+  const Arrays<float> arrays(weights_and_gradients(sizes));
   AnyOptimizer optimizer = make("adabelief", {}, storage);
   std::vector<Gradient> gradients;
-  for (std::size_t i = 0; i < tensors; ++i) {
-    optimizer.add(Weights(arrays[2 * i], n, type));
-    gradients.emplace_back(arrays[2 * i + 1], n, type);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    optimizer.add(Weights(arrays[2 * i], sizes[i], type));
+    gradients.emplace_back(arrays[2 * i + 1], sizes[i], type);
   }
   if (type != Type::float32) {  // half of the bits of floats: numbers of any size
-    for (std::size_t i = 0; i < tensors; ++i) {
-      for (std::size_t k = 0; k < n; ++k) {
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      for (std::size_t k = 0; k < sizes[i]; ++k) {
         reinterpret_cast<std::uint16_t*>(arrays[2 * i])[k] = std::uint16_t(0x3c00 + k % 512);
         reinterpret_cast<std::uint16_t*>(arrays[2 * i + 1])[k] = std::uint16_t(0x3c00 + k * 7 % 512);
       }
@@ -92,7 +126,7 @@ void stored(benchmark::State& state, Type type, Storage storage) {
   }
   optimizer.step(gradients);
   for (auto _ : state) optimizer.step(gradients);
-  const double bytes = double(tensors) * double(n) * double(3 * size_of(type)) + 2 * double(optimizer.state_bytes());
+  const double bytes = double(total(sizes)) * double(3 * size_of(type)) + 2 * double(optimizer.state_bytes());
   state.counters["bytes_per_second"] = benchmark::Counter(bytes, benchmark::Counter::kIsIterationInvariantRate);
 }
 
@@ -151,10 +185,10 @@ void stream(std::size_t begin, std::size_t end, const std::array<float*, 5>& a) 
 #endif
 
 template <class T>
-void plain(benchmark::State& state, std::size_t arrays_moved,
+void plain(benchmark::State& state, const Sizes& sizes, std::size_t arrays_moved,
            void (*part)(std::size_t, std::size_t, const std::array<T*, 5>&)) {
-  const auto n = static_cast<std::size_t>(state.range(0) * state.range(1));
-  const Arrays<T> arrays(5, n);
+  const std::size_t n = total(sizes);
+  const Arrays<T> arrays(Sizes(5, n));
   const std::array<T*, 5> all{arrays[0], arrays[1], arrays[2], arrays[3], arrays[4]};
   for (auto _ : state) {
 #pragma omp parallel
@@ -166,21 +200,28 @@ void plain(benchmark::State& state, std::size_t arrays_moved,
     }
     benchmark::ClobberMemory();
   }
-  count_bytes<T>(state, arrays_moved);
+  count_bytes<T>(state, sizes, arrays_moved);
 }
 
-void sizes(benchmark::internal::Benchmark* b) {
-  b->UseRealTime()->Unit(benchmark::kMicrosecond);
-  for (const std::int64_t n : {1'000, 100'000, 1'000'000, 25'000'000}) b->Args({1, n});
-  b->Args({300, 1'000});
+// Registers f(state, sizes, arguments...) for every shape.
+template <class F, class... Arguments>
+void for_every_shape(const std::string& name, F f, Arguments... arguments) {
+  const auto one = [&](const std::string& shape, const Sizes& sizes) {
+    benchmark::RegisterBenchmark((name + "/" + shape).c_str(), f, sizes, arguments...)
+        ->UseRealTime()
+        ->Unit(benchmark::kMicrosecond);
+  };
+  for (const std::size_t n : {1'000, 100'000, 1'000'000, 25'000'000}) one("1/" + std::to_string(n), {n});
+  one("300/1000", Sizes(300, 1'000));
+  one("resnet18", resnet18());
 }
 
 template <class T, std::size_t... states>
 void register_plain(const std::string& type, std::index_sequence<states...>) {
   const auto one = [&]<std::size_t k>() {
     const std::string name = "plain" + std::to_string(k);
-    sizes(benchmark::RegisterBenchmark((name + type).c_str(), plain<T>, 3 + 2 * k, add_up<T, k>));
-    sizes(benchmark::RegisterBenchmark((name + "_norms" + type).c_str(), plain<T>, 5 + 3 * k, sum_and_add_up<T, k>));
+    for_every_shape(name + type, plain<T>, 3 + 2 * k, add_up<T, k>);
+    for_every_shape(name + "_norms" + type, plain<T>, 5 + 3 * k, sum_and_add_up<T, k>);
   };
   (one.template operator()<states>(), ...);
 }
@@ -190,16 +231,16 @@ void register_plain(const std::string& type, std::index_sequence<states...>) {
 int main(int argc, char** argv) {
   register_plain<float>("/float32", std::make_index_sequence<4>{});
 #if defined(__AVX__)
-  sizes(benchmark::RegisterBenchmark("plain2_streaming/float32", plain<float>, 7, stream));
+  for_every_shape("plain2_streaming/float32", plain<float>, 7, stream);
 #endif
   register_plain<double>("/float64", std::make_index_sequence<4>{});
   for (const RuleInfo* rule : rules()) {
     const std::string name(rule->name);
-    sizes(benchmark::RegisterBenchmark((name + "/float32").c_str(), step<float>, std::cref(*rule)));
-    sizes(benchmark::RegisterBenchmark((name + "/float64").c_str(), step<double>, std::cref(*rule)));
+    for_every_shape(name + "/float32", step<float>, std::cref(*rule));
+    for_every_shape(name + "/float64", step<double>, std::cref(*rule));
   }
   const auto in_form = [](const char* name, Type type, StateType states, Rounding rounding = Rounding::nearest) {
-    sizes(benchmark::RegisterBenchmark(name, stored, type, Storage{.states = states, .weights = rounding}));
+    for_every_shape(name, stored, type, Storage{.states = states, .weights = rounding});
   };
   in_form("adabelief_bfloat16_state/float32", Type::float32, StateType::bfloat16);
   in_form("adabelief_8bit_state/float32", Type::float32, StateType::bits8);
@@ -210,6 +251,9 @@ int main(int argc, char** argv) {
   benchmark::AddCustomContext("compiler", "g++ " __VERSION__);
   benchmark::AddCustomContext("isa", std::string(cpu::isa_names[static_cast<std::size_t>(cpu::isa())]));
   benchmark::AddCustomContext("threads", std::to_string(omp_get_max_threads()));
+  std::string elements;
+  for (const std::size_t n : resnet18()) elements.append(std::to_string(n)).push_back(' ');
+  benchmark::AddCustomContext("resnet18", elements);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();

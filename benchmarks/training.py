@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: all cores, %(default)s")
     parser.add_argument("--data", help="folder of CIFAR-10; else $ADABELIEF_DATA, else the cache of this user")
     parser.add_argument("--skip-without-data", action="store_true", help="succeed where CIFAR-10 is not found")
+    parser.add_argument("--write", action="store_true", help=f"write the table into {measure.PAGE}")
     parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
     parser.add_argument("--channels-last", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--python-only", action="store_true", help=argparse.SUPPRESS)
@@ -189,18 +190,23 @@ def main() -> None:
         measures[f"{name}, {OURS}"] = lambda mode=mode: ours(mode)
         measures[f"{name}, {PEER}"] = lambda mode=mode: python(mode)
     rates = measure.turns(options.rounds, measures)
-    print(f"{machine}, {options.threads} threads. {date.today()}.\n")
-    print(
-        f"adabelief {config['version']} ({config['compiler']}, {config['machine']['isa']}), torch {torch.__version__}, "
-        f"Python {sys.version.split()[0]}. ResNet-20 on CIFAR-10, batches of {BATCH}; images a second over the first "
-        f"{options.steps} steps, {options.rounds} rounds in turn: medians, and the smallest and largest.\n"
-    )
     rows = []
     for name in MODES:
         own, other = rates[f"{name}, {OURS}"], rates[f"{name}, {PEER}"]
         rows.append([name, *spread(own, "{:,.0f}"), *spread(other, "{:,.0f}"), f"{ratio(own, other):.2f}"])
-    print(measure.table(["", OURS, "from, to", PEER, "from, to", "ratio"], rows))
-    print(f"The optimizer's step takes {100 * max(shares):.1f} % of {OURS}'s time at most.\n")
+    about = (
+        f"adabelief {config['version']} ({config['compiler']}, {config['machine']['isa']}), torch {torch.__version__}, "
+        f"Python {sys.version.split()[0]}. ResNet-20 on CIFAR-10, batches of {BATCH}; images a second over the first "
+        f"{options.steps} steps, {options.rounds} rounds in turn: medians, and the smallest and largest."
+    )
+    measure.report(
+        "training",
+        f"{machine}, {options.threads} threads. {date.today()}.\n",
+        measure.paragraph(about),
+        measure.table(["", OURS, "from, to", PEER, "from, to", "ratio"], rows),
+        measure.paragraph(f"The optimizer's step takes {100 * max(shares):.1f} % of {OURS}'s time at most."),
+        write=options.write,
+    )
 
 
 if __name__ == "__main__":

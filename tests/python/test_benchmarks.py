@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""Tests of what the benchmark programs make of their measurements; `benchmarks/peers.py --quick` runs the peers."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import measure
+import peers
+import plot
+from measure import Problem
+from peers import Entry, Shape
+
+SHAPE = Shape("2/3", "Two tensors of 3", [3, 3])
+
+
+def entry(name: str, seconds: float | Exception, **more: str) -> Entry:
+    def begin(shape: Shape) -> peers.Timer:
+        if isinstance(seconds, Exception):
+            raise seconds
+        os.write(1, b"noise\n")
+        return lambda _: seconds
+
+    return Entry(name, "AdaBelief", 8, begin, **more)
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(peers, "FOLDER", tmp_path)
+    return tmp_path / "log"
+
+
+def test_a_section_is_replaced_and_what_stands_around_it_stays(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- a -->\nold\n<!-- /a -->\nbetween\n<!-- b -->\n<!-- /b -->\nafter\n")
+    for text in ("first\n", "second\n"):
+        measure.write_section(page, "a", text)
+        expected = f"before\n<!-- a -->\n\n{text}\n<!-- /a -->\nbetween\n<!-- b -->\n<!-- /b -->\nafter\n"
+        assert page.read_text() == expected
+    assert list(tmp_path.iterdir()) == [page]
+
+
+@pytest.mark.parametrize("text", ["", "<!-- a -->\n", "<!-- /a -->\n<!-- a -->\n"])
+def test_a_page_without_its_marks_is_refused_and_stays(tmp_path: Path, text: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises(Problem, match="has no lines <!-- a --> and <!-- /a -->"):
+        measure.write_section(page, "a", "new")
+    assert page.read_text() == text
+
+
+def test_the_page_has_the_sections_that_the_programs_write() -> None:
+    marks = re.findall("<!-- (.*) -->", measure.PAGE.read_text())
+    assert marks == ["step", "/step", "rules", "/rules", "training", "/training"]
+
+
+def test_a_table_is_markdown_with_numbers_to_the_right() -> None:
+    assert (
+        measure.table(["", "from", "µs"], [["a", "b", "1"]], words=2)
+        == "|  | from | µs |\n| --- | --- | ---: |\n| a | b | 1 |\n"
+    )
+
+
+def test_rounds_end_when_the_time_is_spent_and_all_had_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000))  # a second passes with every look
+    monkeypatch.setattr(measure.time, "monotonic", lambda: next(clock))
+    whole = measure.turns(9, {"a": lambda: 1.0, "b": lambda: 2.0})
+    part = measure.turns(9, {"a": lambda: 1.0, "b": lambda: 2.0}, budget=20)
+    least = measure.turns(9, {"a": lambda: 1.0, "b": lambda: 2.0}, budget=0)
+    assert [len(values) for values in whole.values()] == [9, 9]
+    assert 1 < len(part["a"]) == len(part["b"]) < 9
+    assert least == {"a": [1.0], "b": [2.0]}
+
+
+def test_an_entry_that_fails_is_a_row_with_its_reason_and_the_others_are_timed(
+    log: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lost = ImportError(f"no {measure.ROOT}/build/peers/a|b\nand more")
+    entries = [entry(peers.OURS, 1e-3, source="here"), entry("lost", lost), entry("slow", 2e-3, source="there")]
+    missing = {}
+    times = peers.time_shape(SHAPE, entries, missing, rounds=3, seconds=0.1, budget=9)
+    assert times == {peers.OURS: [1e-3] * 3, "slow": [2e-3] * 3}
+    assert missing == {"lost": "failed: ImportError: no build/peers/a/b"}
+    assert "| lost | AdaBelief | failed: ImportError: no build/peers/a/b | 8 |" in peers.compared(entries, missing)
+    table = peers.timed(SHAPE, entries, times)
+    assert "lost" not in table
+    assert "| slow | 2,000 | 2,000 to 2,000 | 8.4e-05 | 2.00 |" in table  # 6 weights x 28 bytes in 2 ms
+    assert log.read_text() == "noise\n" * 2 and "noise" not in "".join(capfd.readouterr())
+
+
+def test_what_pip_says_last_is_cut_to_its_error() -> None:
+    said = (
+        "python ended with 1 and said:\nERROR: Could not find a\nERROR: No matching distribution found for a==1\nnote"
+    )
+    assert peers.reason(Problem(said)) == "ERROR: No matching distribution found for a==1"
+    assert peers.reason(KeyError()) == "KeyError: "
+
+
+def test_every_package_has_its_version() -> None:
+    assert len({peer.name for peer in peers.PEERS}) == len(peers.PEERS)
+    for peer in peers.PEERS:
+        assert all(re.fullmatch(r"[\w-]+==[\d.]+", package) for package in peer.packages), peer.name
+
+
+def test_bars_lie_in_their_panels_in_order_of_their_times() -> None:
+    kinds = {"quick": "ours", "slow": "theirs", "a < b": "theirs"}
+    panels = {"one": {"quick": [1e-6, 2e-6, 9e-6], "slow": [1.0]}, "two": {"quick": [0.1], "a < b": [0.3, 0.2, 0.1]}}
+    root = ET.fromstring(plot.bars(panels, kinds, "title"))
+    svg = "{http://www.w3.org/2000/svg}"
+    bars = [(float(r.get("x")), float(r.get("width"))) for r in root.iter(f"{svg}rect") if r.get("height") == "12"][2:]
+    assert len(bars) == 4
+    assert bars[0][0] == bars[1][0] and bars[2][0] == bars[3][0] > bars[0][0] + bars[1][1]
+    assert 0 < bars[0][1] < bars[1][1] and 0 < bars[2][1] < bars[3][1]
+    assert bars[3][0] + bars[3][1] < float(root.get("width"))
+    texts = [text.text for text in root.iter(f"{svg}text")]
+    assert {"2.0 µs", "1.0 s", "100 ms", "200 ms", "a < b", "ours", "theirs"} <= set(texts)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1.23e-6, "1.2 µs"), (9.96e-6, "10 µs"), (0.9996e-3, "1.0 ms"), (4e-8, "40 ns"), (12, "12 s")]
+)
+def test_a_duration_has_two_digits_and_a_unit(seconds: float, text: str) -> None:
+    assert plot.duration(seconds) == text
