@@ -140,15 +140,11 @@ std::size_t AnyOptimizer::stride(const Tensor& tensor) {
   return (cpu::state_bytes(tensor.state_type, tensor.weights.type, tensor.weights.size) + line - 1) / line * line;
 }
 
-bool AnyOptimizer::keeps_rest(const Weights& weights) const {
-  return storage_.weights == Rounding::exact && size_of(weights.type) == 2;
-}
-
 void AnyOptimizer::Free::operator()(std::byte* memory) const { std::free(memory); }
 
 std::unique_ptr<std::byte[], AnyOptimizer::Free> AnyOptimizer::allocate(const Tensor& tensor) const {
   std::size_t bytes = stride(tensor) * rule_->states.size();
-  if (keeps_rest(tensor.weights)) bytes += (2 * tensor.weights.size + line - 1) / line * line;
+  if (storage_.keeps_rest(tensor.weights.type)) bytes += (2 * tensor.weights.size + line - 1) / line * line;
   if (bytes == 0) return {};
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(line, bytes));
   if (memory == nullptr) throw std::bad_alloc();
@@ -163,7 +159,7 @@ cpu::Job AnyOptimizer::job(const Tensor& tensor) const {
   for (std::size_t k = 0; k < rule_->states.size(); ++k, state += stride(tensor)) job.states[k] = state;
   job.state_type = tensor.state_type;
   job.rounding = storage_.weights;
-  if (keeps_rest(tensor.weights)) job.remainder = reinterpret_cast<std::int16_t*>(state);
+  if (storage_.keeps_rest(tensor.weights.type)) job.remainder = reinterpret_cast<std::int16_t*>(state);
   return job;
 }
 
@@ -208,8 +204,7 @@ void AnyOptimizer::add(Weights weights, std::size_t group) {
                                 std::string(state_type_names[int(storage_.states)]) +
                                 " are for weights that are computed in float, got float64");
   }
-  const bool small = storage_.states == StateType::bits8 && weights.size < 4096;
-  Tensor tensor{weights, group, 0, small ? StateType::full : storage_.states, {}};
+  Tensor tensor{weights, group, 0, storage_.states_of(weights.type, weights.size), {}};
   tensor.states = allocate(tensor);
   jobs_.reserve(tensors_.size() + 1);
   tensors_.push_back(std::move(tensor));
@@ -260,7 +255,7 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
     }
     cpu::Job& job = jobs_[place++];
     job.coupled = decayed.coupled, job.lost = decayed.lost, job.scalars = scalars;
-    job.key = storage_.seed + (static_cast<std::uint64_t>(i) << 40) + static_cast<std::uint64_t>(tensor.steps) * 1024;
+    job.key = storage_.key(i, tensor.steps);
   }
   cpu::run(jobs_, *executor_);
 }
@@ -317,7 +312,7 @@ std::size_t AnyOptimizer::state_bytes() const {
   std::size_t bytes = 0;
   for (const Tensor& t : tensors_) {
     bytes += cpu::state_bytes(t.state_type, t.weights.type, t.weights.size) * rule_->states.size();
-    if (keeps_rest(t.weights)) bytes += 2 * t.weights.size;
+    if (storage_.keeps_rest(t.weights.type)) bytes += 2 * t.weights.size;
   }
   return bytes;
 }

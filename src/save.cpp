@@ -130,7 +130,7 @@ void AnyOptimizer::save(std::ostream& out) const {
     w.text(type_names[int(tensor.weights.type)]);
     w.number<std::uint64_t>(tensor.weights.size);
     w.number(tensor.steps);
-    const bool rest = keeps_rest(tensor.weights);
+    const bool rest = storage_.keeps_rest(tensor.weights.type);
     w.number<std::uint64_t>(rule_->states.size() + rest);
     const cpu::Job job = this->job(tensor);
     for (std::size_t k = 0; k < rule_->states.size(); ++k) {
@@ -194,7 +194,7 @@ void AnyOptimizer::load(std::istream& in, const std::string& file) {
     const auto steps = r.number<std::int64_t>();
     if (steps < 0 || steps > max_steps)
       r.fail("the file is damaged: " + tensor + " after " + std::to_string(steps) + " steps");
-    const bool rest = keeps_rest(weights);
+    const bool rest = storage_.keeps_rest(weights.type);
     count("the number of states of " + tensor, rule_->states.size() + rest);
     Tensor& loaded = tensors.emplace_back(Tensor{weights, std::size_t(group), steps, tensors_[i].state_type, {}});
     loaded.states = allocate(loaded);

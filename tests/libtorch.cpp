@@ -112,6 +112,65 @@ TYPED_TEST(LibTorchEveryRule, HasTheBitsOfTheCore) {
   });
 }
 
+constexpr std::array forms{StateType::full, StateType::bfloat16, StateType::bits8};
+constexpr std::array roundings{Rounding::nearest, Rounding::stochastic, Rounding::exact};
+
+// The states of a tensor as the core gives them: numbers in the order of the weight's memory.
+std::vector<double> numbers_of(const libtorch::ParamState& state, std::size_t k, const Tensor& weight) {
+  const Tensor wide = libtorch::detail::beside(weight, state.numbers(k), torch::kDouble);
+  return {wide.const_data_ptr<double>(), wide.const_data_ptr<double>() + wide.numel()};
+}
+
+TYPED_TEST(LibTorchEveryRule, HasTheBitsOfTheCoreHoweverNumbersAreKept) {
+  for (const at::ScalarType type : {torch::kFloat, torch::kBFloat16, torch::kHalf}) {
+    for (const StateType states : forms) {
+      for (const Rounding rounding : roundings) {
+        if (type == torch::kFloat && rounding != Rounding::nearest) continue;
+        const Storage storage{.states = states, .weights = rounding, .seed = 3};
+        const Options options(this->info(), {{"weight_decay", 0.01}});
+        AnyOptimizer core(options, storage);
+        core.add_group(options);
+        std::vector<Tensor> tensors{weight({100}), weight({70, 61}),
+                                    weight({3, 40, 6, 7}).detach().contiguous(torch::MemoryFormat::ChannelsLast)},
+            memory;
+        for (Tensor& w : tensors) {
+          w = w.detach().to(type).requires_grad_();
+          memory.push_back(w.detach().clone());  // with its strides, so that both have the same order
+          const auto n = static_cast<std::size_t>(w.numel());
+          core.add(Weights(memory.back().data_ptr(), n, *libtorch::detail::type_in_core(type)), w.dim() == 4);
+        }
+        libtorch::Groups groups;
+        groups.emplace_back(std::vector{tensors[0], tensors[1]});
+        groups.emplace_back(std::vector{tensors[2]});
+        const auto optimizer = libtorch::make(groups, options, storage);
+        for (unsigned t = 1; t <= 4; ++t) {
+          std::vector<Gradient> gradients;
+          for (std::size_t i = 0; i < tensors.size(); ++i) {
+            Tensor& g = tensors[i].mutable_grad();
+            if (g = t == 2 && i == 0 ? Tensor() : torch::empty_like(tensors[i].detach()); g.defined()) {
+              g.copy_(gradient(tensors[i], t + 1000 * unsigned(i)));
+              gradients.emplace_back(g.data_ptr(), std::size_t(g.numel()), *libtorch::detail::type_in_core(type));
+            } else {
+              gradients.emplace_back();
+            }
+          }
+          optimizer->step();
+          core.step(gradients);
+        }
+        for (std::size_t i = 0; i < tensors.size(); ++i) {
+          ASSERT_TRUE(torch::equal(tensors[i], memory[i]))
+              << type << " " << state_type_names[int(states)] << " " << rounding_names[int(rounding)] << " " << i;
+          for (std::size_t k = 0; k < TypeParam::states.size(); ++k) {
+            ASSERT_EQ(numbers_of(state_of(*optimizer, tensors[i]), k, tensors[i]),
+                      core.state_numbers(TypeParam::states[k], i));
+          }
+        }
+        EXPECT_EQ(optimizer->state_bytes(), core.state_bytes());
+      }
+    }
+  }
+}
+
 TYPED_TEST(LibTorchEveryRule, OverTensorsIsTheSameFormula) {
   for (const Settings& settings : variants(this->info())) {
     const Options options(this->info(), settings);
@@ -218,6 +277,55 @@ TYPED_TEST(LibTorchEveryRule, AResumedRunEqualsAnUnbrokenOne) {
     for (std::size_t k = 0; k < a.states.size(); ++k) {
       EXPECT_TRUE(torch::equal(a.states[k], b.states[k]));
       EXPECT_EQ(a.states[k].scalar_type(), b.states[k].scalar_type());
+    }
+  }
+}
+
+TYPED_TEST(LibTorchEveryRule, AResumedRunEqualsAnUnbrokenOneHoweverNumbersAreKept) {
+  for (const StateType states : forms) {
+    for (const Rounding rounding : roundings) {
+      const Storage storage{.states = states, .weights = rounding, .seed = 3};
+      const Options options(this->info());
+      const auto tensors = [] {
+        return std::vector{
+            weight({64, 65}).detach().to(torch::kHalf).requires_grad_(), weight({4100}), weight({}),
+            weight({2, 65, 8, 8}).detach().to(torch::kBFloat16, false, false, torch::MemoryFormat::ChannelsLast)};
+      };
+      const auto whole = tensors(), broken = tensors();
+      const auto unbroken = libtorch::make(whole, options, storage), first = libtorch::make(broken, options, storage),
+                 resumed = libtorch::make(broken, options, storage);
+      run(*unbroken, 1, 6);
+      run(*first, 1, 3);
+      load(*resumed, saved(*first));
+      run(*resumed, 4, 6);
+      for (std::size_t i = 0; i < whole.size(); ++i) {
+        EXPECT_TRUE(torch::equal(whole[i], broken[i]))
+            << state_type_names[int(states)] << " " << rounding_names[int(rounding)] << " " << i;
+      }
+      EXPECT_EQ(resumed->state_bytes(), unbroken->state_bytes());
+    }
+  }
+}
+
+TYPED_TEST(LibTorchEveryRule, TurnsEachFormOfStateIntoEachOther) {
+  for (const StateType from : forms) {
+    const Tensor w = weight({5000});
+    const auto optimizer = libtorch::make({w}, Options(this->info()), {.states = from});
+    run(*optimizer, 1, 3);
+    const std::string file = saved(*optimizer);
+    for (const StateType to : forms) {
+      const auto other = libtorch::make({w}, Options(this->info()), {.states = to});
+      load(*other, file);
+      EXPECT_EQ(state_of(*other, w).steps, 3);
+      for (std::size_t k = 0; k < TypeParam::states.size(); ++k) {
+        EXPECT_EQ(libtorch::detail::form_of(state_of(*other, w).states[k]), to);
+        const Tensor a = state_of(*optimizer, w).numbers(k), b = state_of(*other, w).numbers(k);
+        const double relative = to == StateType::full || to == from ? 0 : to == StateType::bfloat16 ? 0x1p-8 : 0x1p-3;
+        // 16 binades below the largest of a group that has signs, 8 bits end.
+        const double least = to == StateType::bits8 && from != to ? a.abs().max().template item<double>() * 0x1p-14 : 0;
+        EXPECT_TRUE(torch::allclose(b, a, relative, least))
+            << state_type_names[int(from)] << " to " << state_type_names[int(to)];
+      }
     }
   }
 }
@@ -332,6 +440,76 @@ TEST(LibTorch, AStateFollowsAModelToAnotherType) {
   model->weight.mutable_grad() = torch::zeros({5, 5}, torch::kDouble);
   EXPECT_REFUSED(std::invalid_argument, "parameter 0 of group 0 was of shape [2, 3], is now of [5, 5]",
                  optimizer.step());
+}
+
+TEST(LibTorch, StatesOfEveryFormFollowAModelToAnotherTypeOrLayout) {
+  for (const StateType form : forms) {
+    Tensor w = weight({8, 16, 6, 6});
+    const auto optimizer = libtorch::make("adabelief", std::vector{w}, {{"lr", 0}}, {.states = form});
+    run(*optimizer, 1, 2);
+    const auto states = [&] {
+      std::vector<Tensor> all;
+      for (std::size_t k = 0; k < 2; ++k) all.push_back(state_of(*optimizer, w).numbers(k).to(torch::kDouble).clone());
+      return all;
+    };
+    // What a step with a gradient of 0 makes of the states.
+    const auto faded = [](const std::vector<Tensor>& before) {
+      const Tensor m = 0.9 * before[0];
+      return std::vector{m, 0.999 * before[1] + 0.001 * m.square() + 1e-8};
+    };
+    const auto follow = [&](const Tensor& moved, StateType wanted) {
+      const auto expected = faded(states());
+      w.set_data(moved);
+      w.unsafeGetTensorImpl()->mutable_grad() = torch::zeros_like(moved);
+      optimizer->step();
+      const auto after = states();
+      // Where the form was another, the numbers are rounded twice.
+      const double error = wanted == StateType::full ? 1e-6 : wanted == StateType::bfloat16 ? 0x1p-6 : 0x1p-2;
+      for (std::size_t k = 0; k < 2; ++k) {
+        EXPECT_EQ(libtorch::detail::form_of(state_of(*optimizer, w).states[k]), wanted);
+        const double least = wanted == StateType::bits8 ? expected[k].abs().max().item<double>() * 0x1p-13 : 1e-9;
+        EXPECT_TRUE(torch::allclose(after[k], expected[k], error, least)) << state_type_names[int(form)] << " " << k;
+      }
+    };
+    const Tensor x = w.detach().clone();
+    follow(x.contiguous(torch::MemoryFormat::ChannelsLast), form);
+    follow(x.transpose(0, 1).contiguous().transpose(0, 1), form);
+    follow(torch::stack({x, x}, 2).select(2, 1), StateType::full);  // with gaps
+    follow(x, form);
+    follow(x.to(torch::kDouble), StateType::full);
+    EXPECT_EQ(state_of(*optimizer, w).states[0].scalar_type(), torch::kDouble);
+    follow(x.to(torch::kBFloat16), form);
+    w.set_data(torch::zeros({5, 5}));
+    w.unsafeGetTensorImpl()->mutable_grad() = torch::zeros({5, 5});
+    EXPECT_REFUSED(std::invalid_argument, "parameter 0 of group 0 was of shape [8, 16, 6, 6], is now of [5, 5]",
+                   optimizer->step());
+  }
+}
+
+TEST(LibTorch, TheRestOfExactWeightsFollowsTheirLayoutAndEndsWithTheirType) {
+  const Tensor w = weight({3, 4, 5, 6}).detach().to(torch::kBFloat16).requires_grad_();
+  libtorch::Optimizer<AdaBelief> optimizer({w}, {}, {}, {.weights = Rounding::exact});
+  run(optimizer, 1, 2);
+  EXPECT_EQ(optimizer.state_bytes(), (2 * 4 + 2) * 360);
+  const Tensor rest = state_of(optimizer, w).rest.clone();
+  EXPECT_GT(rest.abs().max().item<int>(), 100);
+  const auto move = [&](const Tensor& moved) {
+    w.set_data(moved);
+    w.unsafeGetTensorImpl()->mutable_grad() = torch::zeros_like(moved);
+    for (std::size_t k = 0; k < 2; ++k) state_of(optimizer, w).states[k].zero_();  // so that nothing moves
+    optimizer.step();
+  };
+  move(w.detach().contiguous(torch::MemoryFormat::ChannelsLast));
+  EXPECT_TRUE(torch::equal(state_of(optimizer, w).rest, rest));
+  const std::string file = saved(optimizer);
+  move(w.detach().to(torch::kHalf));
+  EXPECT_EQ(state_of(optimizer, w).rest.abs().max().item<int>(), 0);
+  load(optimizer, file);  // its rest is of bfloat16
+  EXPECT_EQ(state_of(optimizer, w).rest.abs().max().item<int>(), 0);
+  move(w.detach().to(torch::kFloat));
+  EXPECT_FALSE(state_of(optimizer, w).rest.defined());
+  load(optimizer, file);
+  EXPECT_EQ(optimizer.state_bytes(), 2 * 4 * 360u);
 }
 
 TEST(LibTorch, AGroupInheritsWhatItDoesNotChange) {

@@ -185,6 +185,12 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
   if (std::find(Trial::precisions.begin(), Trial::precisions.end(), base.precision) == Trial::precisions.end()) {
     root.fail(root.find("precision"), unknown("precision", base.precision, Trial::precisions));
   }
+  const auto read_states = [&](Table& table, std::string& into) {
+    into = table.get<std::string>("states", "one of " + join(state_type_names)).value_or(into);
+    if (std::find(state_type_names.begin(), state_type_names.end(), into) == state_type_names.end())
+      table.fail(table.find("states"), unknown("form of states", into, state_type_names));
+  };
+  read_states(root, base.states);
   const auto read_schedule = [&](Table& table, Schedule& into) {
     const toml::node* node = table.find("schedule");
     if (node == nullptr) return;
@@ -245,6 +251,7 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
       table.fail(table.find("rule"), error.what());
     }
     read_schedule(table, entry.schedule);  // in place of the experiment's
+    read_states(table, entry.states);
     auto trained = workload_names(table, known);
     if (trained.empty()) trained = e.workloads;
     table.done();

@@ -284,6 +284,9 @@ int program(int argc, char** argv) {
       ->check(whole(1, 1024));
   train_command->add_option("--precision", t.trial.precision, "float32, or bfloat16 for autocast with float32 weights")
       ->capture_default_str();
+  train_command
+      ->add_option("--states", t.trial.states, "How the optimizer's states are kept: " + join(state_type_names))
+      ->capture_default_str();
   train_command->add_flag("--channels-last", t.trial.channels_last,
                           "Keep images as (N, H, W, C) in memory: often faster");
   train_command->add_option("--label", t.trial.label, "Name in reports; else made of the rule and --set");

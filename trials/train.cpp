@@ -161,10 +161,22 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                                     .bfloat16 = trial.precision == "bfloat16",
                                     .channels_last = trial.channels_last});
   const auto parameters = workload->parameters();
-  const auto optimizer = libtorch::make(parameters, options);
+  const auto form = std::find(state_type_names.begin(), state_type_names.end(), trial.states);
+  const Storage storage{.states = StateType(form - state_type_names.begin()),
+                        .seed = static_cast<std::uint64_t>(trial.seed)};
+  const auto optimizer = libtorch::make(parameters, options, storage);
   const bool in_double = parameters.front().scalar_type() == torch::kDouble;
-  std::int64_t weights = 0;
-  for (const auto& p : parameters) weights += p.numel();
+  if (in_double && storage.states != StateType::full) {
+    throw Error("states in " + trial.states + " are for weights that are computed in float, " + trial.workload +
+                " is computed in double; leave states");
+  }
+  std::size_t weights = 0, state_bytes = 0;  // as the adapter keeps them, once every weight has had a gradient
+  for (const auto& p : parameters) {
+    const auto n = static_cast<std::size_t>(p.numel());
+    const Type type = in_double ? Type::float64 : Type::float32;
+    weights += n;
+    state_bytes += cpu::state_bytes(storage.states_of(type, n), type, n) * options.rule().states.size();
+  }
   const std::int64_t per_epoch = workload->steps_per_epoch(), steps = per_epoch * workload->epochs(),
                      last = trial.max_steps > 0 ? std::min(steps, trial.max_steps) : steps;
   const Metric metric = workload->metric();
@@ -191,10 +203,9 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
        {"metric",
         {{"name", metric.name}, {"unit", metric.unit}, {"better", metric.higher_is_better ? "higher" : "lower"}}},
        {"parameters", weights},
-       // As the adapter keeps them, once every weight has had a gradient.
-       {"state_bytes",
-        weights * std::int64_t((in_double ? sizeof(double) : sizeof(float)) * find_rule(trial.rule).states.size())},
+       {"state_bytes", state_bytes},
        {"precision", in_double ? "float64" : trial.precision},
+       {"states", trial.states},
        {"channels_last", trial.channels_last},
        {"threads", trial.threads},
        {"command", trial.arguments()},

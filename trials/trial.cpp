@@ -8,6 +8,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "adabelief/cpu.h"
 #include "adabelief/text.h"
 
 namespace adabelief::trials {
@@ -76,6 +77,8 @@ void Trial::check() const {
   schedule.check();
   if (std::find(precisions.begin(), precisions.end(), precision) == precisions.end())
     throw Error(unknown("precision", precision, precisions));
+  if (std::find(state_type_names.begin(), state_type_names.end(), states) == state_type_names.end())
+    throw Error(unknown("form of states", states, state_type_names));
   const auto refuse = [&](std::string_view why) { throw Error(fmt::format("label '{}': {}", label, why)); };
   const auto control = [](unsigned char c) { return c < ' ' || c == 127; };
   if (std::any_of(label.begin(), label.end(), control)) throw Error("label: a control character is in it");
@@ -103,6 +106,7 @@ std::vector<std::string> Trial::arguments() const {
   add("--steps", std::to_string(max_steps), max_steps != 0);
   add("--threads", std::to_string(threads));
   add("--precision", precision, precision != standard.precision);
+  add("--states", states, states != standard.states);
   if (channels_last) words.emplace_back("--channels-last");
   add("--label", label, !label.empty());
   add("--experiment", experiment, !experiment.empty());

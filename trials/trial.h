@@ -52,6 +52,7 @@ struct Trial {
   std::int64_t seed = 1, epochs = 0, batch = 0;
   int threads = 1;
   std::string precision = "float32";  ///< or bfloat16: autocast, with float32 weights
+  std::string states = "full";        ///< how the optimizer keeps what it keeps: one of state_type_names
   bool channels_last = false;
   bool names_workload = false;  ///< has it in the record's name, as where an experiment trains several
   std::int64_t max_steps = 0;   ///< stop after so many steps, as if killed there but in order; 0: no bound
@@ -64,7 +65,7 @@ struct Trial {
   /// What messages call it beside the seed: its label, with the workload before it where its record's name has it.
   std::string title() const;
 
-  /// Throws Error where the label, the precision or the schedule is one that no trial can have.
+  /// Throws Error where the label, the precision, the states or the schedule is one that no trial can have.
   void check() const;
 
   /// The words after `adabelief` that run this trial again.

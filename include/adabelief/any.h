@@ -103,6 +103,18 @@ struct Storage {
   /// Of bfloat16 and float16 weights.
   Rounding weights = Rounding::nearest;
   std::uint64_t seed = 0;
+
+  /// How the states of n weights of a type are kept: full where the weights are computed in double or are too few.
+  StateType states_of(Type type, std::size_t n) const {
+    const bool low = arithmetic(type) == Type::float32 && (states != StateType::bits8 || n >= 4096);
+    return low ? states : StateType::full;
+  }
+  /// Whether 16 bits more are kept for each weight.
+  bool keeps_rest(Type type) const { return weights == Rounding::exact && size_of(type) == 2; }
+  /// Of the random bits of a tensor's step, which is its first, second, ...; see cpu::Job.
+  std::uint64_t key(std::size_t tensor, std::int64_t step) const {
+    return seed + (std::uint64_t{tensor} << 40) + static_cast<std::uint64_t>(step) * 1024;
+  }
 };
 
 /// Steps tensors that it does not own by one rule; keeps their states. Not thread-safe; movable. A number of a group or
@@ -178,7 +190,6 @@ class AnyOptimizer {
   void load(std::istream& in, const std::string& file);  // of which nothing may follow; "": a stream that may go on
 
   static std::size_t stride(const Tensor& tensor);  // bytes from one state to the next: whole lines
-  bool keeps_rest(const Weights& weights) const;    // of what Rounding::exact rounds
   std::unique_ptr<std::byte[], Free> allocate(const Tensor& tensor) const;
   cpu::Job job(const Tensor& tensor) const;  // without gradient and scalars
   std::size_t find_state(std::string_view name) const;

@@ -7,7 +7,7 @@
 // Groups, schedulers, closures, torch::save and torch::load are as with torch's own. All weights of float, double,
 // bfloat16 or float16 in the CPU's memory go to the core's kernels in one pass, with the bits of adabelief::Optimizer
 // and on torch's threads. Any other device, type or layout runs the same formula over tensors, in float, or in double
-// where the weights are. Weights of 16 bits are rounded to the nearest once a step.
+// where the weights are; there, whatever Storage says, states are full and weights of 16 bits rounded to the nearest.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -67,28 +67,6 @@ struct Options final : torch::optim::OptimizerCloneableOptions<Options>, adabeli
       options.set(name, value.isString() ? Value(value.toStringRef()) : Value(value.toScalar().toDouble()));
     }
     static_cast<adabelief::Options&>(*this) = std::move(options);
-  }
-};
-
-/// What is kept for one weight tensor.
-struct ParamState final : torch::optim::OptimizerCloneableParamState<ParamState> {
-  explicit ParamState(const RuleInfo& rule) : rule(&rule) {}
-
-  const RuleInfo* rule;
-  std::int64_t steps = 0;          ///< steps that the tensor has taken
-  std::vector<at::Tensor> states;  ///< one for each of rule->states, of the weight's shape; none before the first step
-  std::size_t place = 0;           ///< its place among the tensors of the last step
-
-  void serialize(torch::serialize::OutputArchive& archive) const override {
-    archive.write("steps", c10::IValue(steps));
-    for (std::size_t k = 0; k < states.size(); ++k) archive.write(std::string(rule->states[k]), states[k], true);
-  }
-  void serialize(torch::serialize::InputArchive& archive) override {
-    c10::IValue value;
-    archive.read("steps", value);
-    steps = value.toInt();
-    states.resize(rule->states.size());
-    for (std::size_t k = 0; k < states.size(); ++k) archive.read(std::string(rule->states[k]), states[k], true);
   }
 };
 
@@ -155,6 +133,33 @@ inline at::Tensor zeros(const at::Tensor& weight) {
   return at::zeros_like(weight, weight.options().dtype(state_type(weight)), at::MemoryFormat::Preserve);
 }
 
+// A tensor's shape, strides and type without its numbers.
+inline at::Tensor outline(const at::Tensor& tensor) {
+  return at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().device(at::kMeta));
+}
+
+inline StateType form_of(const at::Tensor& state) {
+  if (state.scalar_type() == at::kByte) return StateType::bits8;
+  return state.scalar_type() == at::kBFloat16 ? StateType::bfloat16 : StateType::full;
+}
+
+// What cpu::read_state and write_state want to know of a state of n elements.
+inline cpu::Job state_job(const at::Tensor& state, std::int64_t n) {
+  cpu::Job job{};
+  job.states[0] = state.mutable_data_ptr(), job.state_type = form_of(state), job.n = static_cast<std::size_t>(n);
+  return job;
+}
+
+// Floats without gaps as a state of a form that is not full.
+inline at::Tensor kept(const at::Tensor& numbers, StateType form) {
+  const std::int64_t n = numbers.numel();
+  const auto bytes = static_cast<std::int64_t>(cpu::state_bytes(form, Type::float32, static_cast<std::size_t>(n)));
+  at::Tensor state = form == StateType::bits8 ? at::empty({bytes}, at::kByte)
+                                              : at::empty_strided(numbers.sizes(), numbers.strides(), at::kBFloat16);
+  cpu::write_state(state_job(state, n), 0, numbers.const_data_ptr<float>());
+  return state;
+}
+
 // The core's threads, as many as torch would use; at::parallel_for itself is serial where the caller's file is compiled
 // without OpenMP. Always the whole team, since GCC's OpenMP, which the core shares with torch, ends and starts threads
 // where one parallel region asks for fewer than the next: 4 threads took 0.10 ms with torch's next operation, not 0.19.
@@ -168,6 +173,46 @@ inline const cpu::Executor executor{[] { return at::in_parallel_region() ? 1 : a
                                     }};
 
 }  // namespace detail
+
+/// What is kept for one weight tensor.
+struct ParamState final : torch::optim::OptimizerCloneableParamState<ParamState> {
+  ParamState(const RuleInfo& rule, const at::Tensor& weight) : rule(&rule), weight(detail::outline(weight)) {}
+
+  const RuleInfo* rule;
+  std::int64_t steps = 0;  ///< steps that the tensor has taken
+  /// One for each of rule->states; none before the first step. Full ones are of float or double and the weight's shape,
+  /// those of bfloat16 have its layout too, one of 8 bits is of cpu::state_bytes bytes in the order of its memory.
+  std::vector<at::Tensor> states;
+  at::Tensor rest;        ///< what Rounding::exact keeps, int16 of the weight's shape and layout; undefined for others
+  at::Tensor weight;      ///< of the shape, layout and type that all this is kept for, on the meta device
+  std::size_t place = 0;  ///< its place among the tensors of the last step
+
+  /// The numbers of a state, of the weight's shape: itself where it is full, a copy in float where not.
+  at::Tensor numbers(std::size_t k) const {
+    if (detail::form_of(states[k]) == StateType::full) return states[k];
+    at::Tensor numbers = at::empty_strided(weight.sizes(), weight.strides(), at::kFloat);
+    cpu::read_state(detail::state_job(states[k], weight.numel()), 0, numbers.mutable_data_ptr<float>());
+    return numbers;
+  }
+
+  void serialize(torch::serialize::OutputArchive& archive) const override {
+    archive.write("steps", c10::IValue(steps));
+    for (std::size_t k = 0; k < states.size(); ++k) archive.write(std::string(rule->states[k]), numbers(k), true);
+    if (rest.defined()) archive.write(rest_name(), rest, true);
+  }
+  void serialize(torch::serialize::InputArchive& archive) override {
+    c10::IValue value;
+    archive.read("steps", value);
+    steps = value.toInt();
+    states.resize(rule->states.size());
+    for (std::size_t k = 0; k < states.size(); ++k) archive.read(std::string(rule->states[k]), states[k], true);
+    archive.try_read(rest_name(), rest, true);
+  }
+
+ private:
+  // With the weight's type, since the rest of another means nothing to it.
+  std::string rest_name() const { return std::string("weight_rest_") + c10::toString(weight.scalar_type()); }
+};
 
 using Groups = std::vector<torch::optim::OptimizerParamGroup>;
 
@@ -245,6 +290,7 @@ class AnyOptimizer : public torch::optim::Optimizer {
       at::Tensor& weight = *work.weight;
       if (work.core) {
         job->coupled = decayed.coupled, job->lost = decayed.lost, job->scalars = scalars;
+        job->key = storage_.key(work.number, state.steps);
         ++job;
       } else {
         using Value = detail::TensorValue;
@@ -274,14 +320,16 @@ class AnyOptimizer : public torch::optim::Optimizer {
   /// Bytes of all states; they are allocated by a tensor's first step.
   std::size_t state_bytes() const {
     std::size_t bytes = 0;
-    for (const auto& [weight, state] : state_) {
-      for (const at::Tensor& s : static_cast<const ParamState&>(*state).states) bytes += s.nbytes();
+    for (const auto& [weight, kept] : state_) {
+      const auto& state = static_cast<const ParamState&>(*kept);
+      for (const at::Tensor& s : state.states) bytes += s.nbytes();
+      if (state.rest.defined()) bytes += state.rest.nbytes();
     }
     return bytes;
   }
 
   /// What torch::save(optimizer, ...) writes: options, step counts and states, by group and place in it; not the
-  /// weights.
+  /// weights. States of every form are written as numbers, so that each can be read into each.
   void save(torch::serialize::OutputArchive& archive) const override {
     archive.write("format", c10::IValue(format));
     archive.write("rule", c10::IValue(std::string(rule_->name)));
@@ -304,7 +352,8 @@ class AnyOptimizer : public torch::optim::Optimizer {
   }
 
   /// What torch::load(optimizer, ...) reads: what save() wrote for an optimizer of the same rule, groups and shapes.
-  /// States take the weights' types and devices. Throws std::runtime_error that says what does not fit, and then
+  /// States take the weights' devices and the form that they have here; what Rounding::exact keeps is 0 where the file
+  /// has none for weights of this type. Throws std::runtime_error that says what does not fit, and then
   /// nothing has changed.
   void load(torch::serialize::InputArchive& archive) override {
     at::NoGradGuard no_grad;
@@ -333,13 +382,18 @@ class AnyOptimizer : public torch::optim::Optimizer {
                value.toInt());
         for (std::size_t j = 0; j < parameters.size(); ++j) {
           if (!group.try_read("parameter" + std::to_string(j), nested)) continue;
-          auto state = std::make_unique<ParamState>(*rule_);
+          auto state = std::make_unique<ParamState>(*rule_, parameters[j]);
           state->serialize(nested);
           if (state->steps < 0) fail(c10::str("damaged: ", place(i, j), " after ", state->steps, " steps"));
           for (at::Tensor& s : state->states) {
             expect("the shape of a state of " + place(i, j), parameters[j].sizes(), s.sizes());
             s = detail::zeros(parameters[j]).copy_(s);  // a copy, since the archive may be read again
           }
+          if (state->rest.defined()) {
+            expect("the shape of the rest of " + place(i, j), parameters[j].sizes(), state->rest.sizes());
+            state->rest = state->rest.clone();
+          }
+          fit(*state, parameters[j]);
           states[parameters[j].unsafeGetTensorImpl()] = std::move(state);
         }
       }
@@ -378,9 +432,10 @@ class AnyOptimizer : public torch::optim::Optimizer {
   }
 
  protected:
-  AnyOptimizer(const Groups& groups, adabelief::Options defaults)
+  AnyOptimizer(const Groups& groups, adabelief::Options defaults, const Storage& storage)
       : torch::optim::Optimizer(Groups{}, std::make_unique<Options>(std::move(defaults))),
-        rule_(&own_defaults().rule()) {
+        rule_(&own_defaults().rule()),
+        storage_(storage) {
     for (const auto& group : groups) add_param_group(group);
   }
 
@@ -396,6 +451,7 @@ class AnyOptimizer : public torch::optim::Optimizer {
     at::Tensor gradient;
     ParamState* state;
     const Options* options;
+    std::size_t number;  // of the weight among all of all groups
     bool core;
   };
 
@@ -447,35 +503,60 @@ class AnyOptimizer : public torch::optim::Optimizer {
     }
   }
 
+  // Brings what is kept for a weight, at first zeros, into the form for its present type, layout and device: the model
+  // may have been moved.
+  void fit(ParamState& state, const at::Tensor& weight) const {
+    const auto type = detail::type_in_core(weight.scalar_type());
+    const bool core = detail::for_core(weight), moved = state.weight.strides() != weight.strides(),
+               retyped = state.weight.scalar_type() != weight.scalar_type();
+    const StateType form = core ? storage_.states_of(*type, static_cast<std::size_t>(weight.numel())) : StateType::full;
+    while (state.states.size() < rule_->states.size()) state.states.push_back(detail::zeros(weight));
+    for (std::size_t k = 0; k < state.states.size(); ++k) {
+      at::Tensor& s = state.states[k];
+      if (form == StateType::full) {
+        s = core ? detail::beside(weight, state.numbers(k), detail::state_type(weight))
+                 : state.numbers(k).to(weight.device(), detail::state_type(weight));
+      } else if (moved || detail::form_of(s) != form) {
+        s = detail::kept(detail::beside(weight, state.numbers(k), at::kFloat), form);
+      }
+    }
+    if (!core || !storage_.keeps_rest(*type)) {
+      state.rest.reset();
+    } else if (!state.rest.defined() || retyped) {
+      state.rest = at::zeros_like(weight, weight.options().dtype(at::kShort), at::MemoryFormat::Preserve);
+    } else {
+      state.rest = detail::beside(weight, state.rest, at::kShort);
+    }
+    if (moved || retyped) state.weight = detail::outline(weight);
+  }
+
   // Fills work_, looking at everything that could be wrong before anything is changed.
   void collect() {
     work_.clear();
     jobs_.clear();
+    std::size_t number = 0;
     for (std::size_t i = 0; i < param_groups_.size(); ++i) {
       const Options& options = checked(param_groups_[i], i);
       auto& parameters = param_groups_[i].params();
-      for (std::size_t j = 0; j < parameters.size(); ++j) {
+      for (std::size_t j = 0; j < parameters.size(); ++j, ++number) {
         at::Tensor& weight = parameters[j];
         if (!weight.defined() || !weight.grad().defined()) continue;
         check(weight, weight.grad(), i, j);
         auto& slot = state_[weight.unsafeGetTensorImpl()];
-        if (slot == nullptr) slot = std::make_unique<ParamState>(*rule_);
+        if (slot == nullptr) slot = std::make_unique<ParamState>(*rule_, weight);
         ParamState& state = static_cast<ParamState&>(*slot);
         if (state.place < work_.size() && work_[state.place].state == &state) {
           refuse(place(i, j), " is there twice; give each tensor once, one that layers share too");
         }
-        while (state.states.size() < rule_->states.size()) state.states.push_back(detail::zeros(weight));
-        const bool core = detail::for_core(weight);
-        for (at::Tensor& s : state.states) {  // the model may have been moved to another type or device
-          if (s.sizes() != weight.sizes()) {
-            refuse(place(i, j), " was of shape ", s.sizes(), ", is now of ", weight.sizes(), "; make a new optimizer");
-          }
-          s = core ? detail::beside(weight, s, detail::state_type(weight))
-                   : s.to(weight.device(), detail::state_type(weight));
+        if (state.weight.sizes() != weight.sizes()) {
+          refuse(place(i, j), " was of shape ", state.weight.sizes(), ", is now of ", weight.sizes(),
+                 "; make a new optimizer");
         }
+        fit(state, weight);
+        const bool core = detail::for_core(weight);
         state.place = work_.size();
         work_.push_back({&weight, core ? detail::beside(weight, weight.grad(), weight.scalar_type()) : weight.grad(),
-                         &state, &options, core});
+                         &state, &options, number, core});
       }
     }
     const bool norms = !rule_->norms.empty() || folded_.takes_norm();
@@ -487,7 +568,12 @@ class AnyOptimizer : public torch::optim::Optimizer {
       cpu::Job& job = jobs_.emplace_back(rule_->job(*detail::type_in_core(weight.scalar_type())));
       job.weights = weight.mutable_data_ptr(), job.gradient = work.gradient.const_data_ptr();
       job.n = static_cast<std::size_t>(weight.numel());
-      for (std::size_t k = 0; k < rule_->states.size(); ++k) job.states[k] = work.state->states[k].mutable_data_ptr();
+      for (std::size_t k = 0; k < rule_->states.size(); ++k) {
+        job.states[k] = work.state->states[k].mutable_data_ptr();
+        job.state_type = detail::form_of(work.state->states[k]);
+      }
+      job.rounding = storage_.weights;
+      if (work.state->rest.defined()) job.remainder = work.state->rest.mutable_data_ptr<std::int16_t>();
       if (norms) squares += cpu::squares_of(job.n);
     }
     squares_.resize(squares);
@@ -504,6 +590,7 @@ class AnyOptimizer : public torch::optim::Optimizer {
   }
 
   const RuleInfo* rule_;
+  Storage storage_;
   std::vector<Work> work_;
   std::vector<cpu::Job> jobs_;
   std::vector<double> squares_;  // of the blocks of the jobs' tensors, where norms are taken
@@ -515,10 +602,12 @@ template <RuleLike Rule>
 class Optimizer final : public AnyOptimizer {
  public:
   /// Throws std::invalid_argument where an option is out of its range, and as add_param_group does.
-  explicit Optimizer(const Groups& groups, const Rule& rule = {}, const Common& common = {})
-      : AnyOptimizer(groups, options_of(rule, common)) {}
-  explicit Optimizer(std::vector<at::Tensor> parameters, const Rule& rule = {}, const Common& common = {})
-      : Optimizer(Groups{std::move(parameters)}, rule, common) {}
+  explicit Optimizer(const Groups& groups, const Rule& rule = {}, const Common& common = {},
+                     const Storage& storage = {})
+      : AnyOptimizer(groups, options_of(rule, common), storage) {}
+  explicit Optimizer(std::vector<at::Tensor> parameters, const Rule& rule = {}, const Common& common = {},
+                     const Storage& storage = {})
+      : Optimizer(Groups{std::move(parameters)}, rule, common, storage) {}
 
  private:
   void update(const detail::Scalars& scalars, detail::TensorValue& x, const detail::TensorValue& g,
@@ -543,12 +632,13 @@ class Optimizer final : public AnyOptimizer {
 };
 
 /// An optimizer of the options' rule, one of the library's, chosen at run time. Throws as Optimizer does.
-inline std::unique_ptr<AnyOptimizer> make(const Groups& groups, const adabelief::Options& options) {
+inline std::unique_ptr<AnyOptimizer> make(const Groups& groups, const adabelief::Options& options,
+                                          const Storage& storage = {}) {
   std::unique_ptr<AnyOptimizer> made;
   const Common common{options.get("weight_decay"), static_cast<Decay>(options.get("decay"))};
   Rules::for_each([&]<class Rule>() {
     if (&options.rule() == &RuleEntry<Rule>::info()) {
-      made = std::make_unique<Optimizer<Rule>>(groups, rule_of<Rule>(options), common);
+      made = std::make_unique<Optimizer<Rule>>(groups, rule_of<Rule>(options), common, storage);
     }
   });
   if (made == nullptr) {
@@ -556,14 +646,16 @@ inline std::unique_ptr<AnyOptimizer> make(const Groups& groups, const adabelief:
   }
   return made;
 }
-inline std::unique_ptr<AnyOptimizer> make(std::vector<at::Tensor> parameters, const adabelief::Options& options) {
-  return make(Groups{std::move(parameters)}, options);
+inline std::unique_ptr<AnyOptimizer> make(std::vector<at::Tensor> parameters, const adabelief::Options& options,
+                                          const Storage& storage = {}) {
+  return make(Groups{std::move(parameters)}, options, storage);
 }
 /// make("adabelief", model->parameters(), {{"lr", 1e-3}}), of parameters or Groups. Throws std::invalid_argument that
 /// names the nearest rule or option too.
 template <class Parameters>
-std::unique_ptr<AnyOptimizer> make(std::string_view rule, const Parameters& parameters, const Settings& settings = {}) {
-  return make(parameters, adabelief::Options(find_rule(rule), settings));
+std::unique_ptr<AnyOptimizer> make(std::string_view rule, const Parameters& parameters, const Settings& settings = {},
+                                   const Storage& storage = {}) {
+  return make(parameters, adabelief::Options(find_rule(rule), settings), storage);
 }
 
 }  // namespace adabelief::libtorch

@@ -271,7 +271,7 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
         ("list", "KIND"),
         ("advise", "RULE --set"),
         ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --beta1-decay --seed --epochs --batch --steps"
-         + " --threads --precision --channels-last --label --out --data --quiet"),
+         + " --threads --precision --states --channels-last --label --out --data --quiet"),
         ("compare", "EXPERIMENT --resume --out --jobs --data --quiet"),
         ("report", "FOLDER --out --quiet"),
         ("data", "NAME --data --from --quiet"),
@@ -318,6 +318,10 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
          "schedule: no kind named 'cosin'; did you mean cosine? There are: constant, steps, cosine"),
         ("train fashion_mnist_cnn --rule adam --precision bfloat", 1,
          "no precision named 'bfloat'; did you mean bfloat16? There are: float32, bfloat16"),
+        ("train fashion_mnist_cnn --rule adam --states 8bits", 1,
+         "no form of states named '8bits'; did you mean 8bit? There are: full, bfloat16, 8bit"),
+        ("train reddi --rule adam --states bfloat16", 1,
+         "states in bfloat16 are for weights that are computed in float, reddi is computed in double; leave states"),
         ("train fashion_mnist_cnn --rule adam --set decay=coupld", 1,
          "adam: decay must be one of coupled, decoupled, fixed, got 'coupld'"),
         ("train fashion_mnist_cnn --rule adam --set lr", 1, "--set takes NAME=VALUE, such as lr=1e-3, got lr"),
@@ -384,6 +388,10 @@ def test_a_label_that_is_no_utf8_does_not_harm_the_record(here: Here) -> None:
         ("target = 30", "target = 'high'", 7, "target must be a value of the test metric, got 'high'"),
         ("target = 30", "precision = 'float16'", 7, "no precision named 'float16'; did you mean bfloat16? There are"),
         ("target = 30", "precision = 16", 7, "precision must be one of float32, bfloat16, got 16"),
+        ("target = 30", "states = 'bf16'", 7, "no form of states named 'bf16'. There are: full, bfloat16, 8bit"),
+        ("target = 30", "states = 8", 7, "states must be one of full, bfloat16, 8bit, got 8"),
+        ("{ lr = 1e-3 }", "{}\nstates = '8 bit'", 17, "no form of states named '8 bit'; did you mean 8bit? There are"),
+        ("{ lr = 1e-3 }", "{}\nstates = 8", 17, "rules.states must be one of full, bfloat16, 8bit, got 8"),
         ("target = 30", "channels_last = 1", 7, "channels_last must be true or false, got 1"),
         ("target = 30", "paper = 3", 7, "paper must be [[paper]] tables with label, value and source"),
         ("batch = 16", "batch = 0", 4, "batch must be a whole number of at least 1, got 0"),
@@ -518,7 +526,7 @@ def test_a_record_has_every_field_and_tells_the_trial(here: Here) -> None:
         },
         "seed": -3, "epochs": 6, "batch": 16, "steps": 5, "steps_per_epoch": 3750, "parameters": 106122,
         "metric": {"name": "accuracy", "unit": "%", "better": "higher"}, "state_bytes": 2 * 4 * 106122,
-        "precision": "float32", "channels_last": False, "threads": 1,
+        "precision": "float32", "states": "full", "channels_last": False, "threads": 1,
     }  # fmt: skip
     assert {key: config.get(key) for key in expected} == expected
     for key in ("version", "commit", "compiler", "torch"):
@@ -596,6 +604,21 @@ def test_bfloat16_and_channels_last_train_nearly_alike(here: Here) -> None:
     plain, short, last = (here.record(*words, *more) for more in ([], ["--precision", "bfloat16"], ["--channels-last"]))
     assert short[0]["precision"] == "bfloat16" and last[0]["channels_last"] is True
     losses = [evaluations(record)[-1]["test_loss"] for record in (plain, short, last)]
+    assert len(set(losses)) == 3
+    assert losses == pytest.approx([losses[0]] * 3, rel=0.02)
+
+
+def test_states_of_fewer_bits_train_nearly_alike_and_random_bits_are_of_the_seed(here: Here) -> None:
+    words = [*TRAIN, "adabelief", "--steps", "30"]
+    full, half, low, again = (
+        here.record(*words, *more) for more in ([], *(["--states", form] for form in ("bfloat16", "8bit", "8bit")))
+    )
+    assert evaluations(low) == evaluations(again)
+    assert [record[0]["states"] for record in (full, half, low)] == ["full", "bfloat16", "8bit"]
+    # Weights in tensors of 4,096 or more: 32 x 16 x 3 x 3 and 64 x 1568. The other 1,162 keep floats in 8 bits.
+    expected = [4 * 106122, 2 * 106122, 4 * 1162 + 104960 + 2 * 410]
+    assert [record[0]["state_bytes"] for record in (full, half, low)] == [2 * one for one in expected]
+    losses = [evaluations(record)[-1]["test_loss"] for record in (full, half, low)]
     assert len(set(losses)) == 3
     assert losses == pytest.approx([losses[0]] * 3, rel=0.02)
 
@@ -785,6 +808,7 @@ def test_every_setting_of_an_experiment_reaches_its_trials(here: Here) -> None:
         steps = 2
         threads = 2
         precision = "bfloat16"
+        states = "8bit"
         channels_last = true
         schedule = { kind = "steps", at = [1, 2.5], factor = 0.2, warmup = 0.5 }
         [[rules]]
@@ -793,6 +817,7 @@ def test_every_setting_of_an_experiment_reaches_its_trials(here: Here) -> None:
         options = { lr = 1, momentum = 0.5, nesterov = true, weight_decay = 1e-3, decay = "decoupled" }
         [[rules]]
         rule = "adam"
+        states = "bfloat16"
         schedule = { kind = "inverse_sqrt", beta1_decay = 0.5 }
     """)
     done = here("compare", "mini.toml", "--out", "out")
@@ -800,7 +825,7 @@ def test_every_setting_of_an_experiment_reaches_its_trials(here: Here) -> None:
     config = read(here.folder / "out" / "records" / "one-s-7.jsonl")[0]
     expected = {
         "label": "--one", "rule": "sgd", "experiment": "mini", "seed": -7, "epochs": 3, "batch": 50, "steps": 2,
-        "threads": 2, "precision": "bfloat16", "channels_last": True,
+        "threads": 2, "precision": "bfloat16", "states": "8bit", "channels_last": True,
         "schedule": {"kind": "steps", "warmup": 0.5, "at": [1, 2.5], "factor": 0.2},
         "options": {"lr": 1, "momentum": 0.5, "dampening": 0, "nesterov": True, "weight_decay": 1e-3,
                     "decay": "decoupled"},
@@ -809,7 +834,8 @@ def test_every_setting_of_an_experiment_reaches_its_trials(here: Here) -> None:
     adam = read(here.folder / "out" / "records" / "adam-s-7.jsonl")[0]
     assert adam["label"] == "adam"
     assert adam["schedule"] == {"kind": "inverse_sqrt", "warmup": 0, "beta1_decay": 0.5}  # not the experiment's
-    assert {"--schedule inverse_sqrt", "--beta1-decay 0.5"} <= {
+    assert adam["states"] == "bfloat16"
+    assert {"--schedule inverse_sqrt", "--beta1-decay 0.5", "--states bfloat16"} <= {
         " ".join(pair) for pair in zip(adam["command"], adam["command"][1:], strict=False)
     }
 

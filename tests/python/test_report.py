@@ -416,7 +416,7 @@ def test_other_experiments_get_a_section_of_their_own(folder: Path, tmp_path: Pa
     ("key", "value"),
     [
         ("options", {"lr": 0.5}), ("steps", 299), ("data", {"name": "blobs", "sha256": "11ee"}), ("threads", 2),
-        ("channels_last", True), ("torch", "2.12.0"), ("commit", "4567def"),
+        ("channels_last", True), ("states", "8bit"), ("torch", "2.12.0"), ("commit", "4567def"),
     ],
 )  # fmt: skip
 def test_trials_of_one_label_with_other_settings_are_told(folder: Path, key: str, value: Any) -> None:

@@ -308,7 +308,10 @@ class Table:
     @property
     def configurations(self) -> tuple[dict[str, str], list[str], dict[str, list[str]]]:
         """The settings that all rules share; the names of the others; each rule's values of these."""
-        keys = ("schedule", "epochs", "batch", "steps", "parameters", "precision", "channels_last", "threads")
+        keys = (
+            *("schedule", "epochs", "batch", "steps", "parameters"),
+            *("precision", "states", "channels_last", "threads"),
+        )
         rules: dict[str, dict[str, str]] = {}
         for label in self.section.labels:
             config = self.section.of(label)[0].config
