@@ -112,13 +112,20 @@ std::vector<std::string> warnings(const RuleInfo& rule, const Settings& settings
   };
   const bool belief = std::find(rule.states.begin(), rule.states.end(), "exp_avg_var") != rule.states.end();
 
-  if (belief && options.get("beta1") == 0) {
-    all.push_back("beta1 = 0 leaves no belief: m is g, so that g - m is always 0 and each step is g times lr / " +
-                  text(effective_eps(options)) + "; take beta1 above 0, or sgd");
+  if (belief && has("beta1") && options.get("beta1") == 0) {
+    all.push_back(
+        "beta1 = 0 leaves no belief: m is g, so that g - m is always 0 and each step is lr g / effective eps; "
+        "take beta1 above 0, or sgd");
   }
   if (has("eps")) {
     const double eps = options.get("eps");
-    if (eps == 0) {
+    bool breaks = false;  // where the gradient is 0
+    for (const double t : {1., late}) {
+      Weight still(options, t);
+      still.step(0);
+      breaks |= std::isnan(still.x);
+    }
+    if (eps == 0 && breaks) {
       all.push_back(
           "eps = 0 makes NaN of a float weight whose gradient is 0 from the first step on; take 1e-16 or more");
     } else if (static_cast<float>(eps) == 0) {
@@ -126,7 +133,7 @@ std::vector<std::string> warnings(const RuleInfo& rule, const Settings& settings
     }
   }
   const double first = first_step(options), steady = steady_step(options);
-  if (steady > 1000 * first) {
+  if (steady > 1000 * first && !(has("eps") && options.get("eps") == 0)) {
     all.push_back("a gradient that hardly changes gets steps of up to " + text(std::round(steady / first)) +
                   " times the first: one that is clipped by value or a sign, or that of a loss without noise; clip by "
                   "the norm, or raise eps");

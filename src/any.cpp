@@ -65,11 +65,14 @@ Options::Options(const RuleInfo& rule, const Settings& settings)
   if (rule.common.weight_decay) list_[find("weight_decay")].value = *rule.common.weight_decay;
   if (rule.common.decay) list_[find("decay")].value = static_cast<double>(*rule.common.decay);
   for (const OptionInfo& option : list_) values_.push_back(option.value);
-  for (const auto& [name, value] : settings) {
-    if (name == "preset") set(name, value);
-  }
-  for (const auto& [name, value] : settings) {
-    if (name != "preset") set(name, value);
+  set(settings);
+}
+
+void Options::set(const Settings& settings) {
+  for (const bool preset : {true, false}) {
+    for (const auto& [name, value] : settings) {
+      if ((name == "preset") == preset) set(name, value);
+    }
   }
 }
 
@@ -220,7 +223,7 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Gradient& g = gradients[i];
     const Weights& x = tensors_[i].weights;
-    const bool fits = g.type == x.type || (arithmetic(x.type) == Type::float32 && arithmetic(g.type) == Type::float32);
+    const bool fits = arithmetic(g.type) == arithmetic(x.type);
     if (g.size == Gradient::none || (g.size == x.size && fits && (g.data || g.size == 0))) continue;
     const auto shape = [](std::size_t size, Type type) {
       return std::to_string(size) + " of " + std::string(type_names[int(type)]);

@@ -32,7 +32,8 @@ Folded::Use Folded::prepare(std::span<cpu::Job> jobs, const cpu::Executor& execu
   }
   for (cpu::Job& job : jobs) {
     job.scale = use.scale, job.limit = use.limit, job.zero = fold_.zero_gradients;
-    if (use.skip && job.zero) std::memset(const_cast<void*>(job.gradient), 0, job.n * size_of(job.gradient_type));
+    if (use.skip && job.zero && job.n != 0)
+      std::memset(const_cast<void*>(job.gradient), 0, job.n * size_of(job.gradient_type));
   }
   return use;
 }

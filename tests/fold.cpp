@@ -133,6 +133,21 @@ TEST(Fold, ZeroesGradientsOnRequestAlsoOfASkippedStep) {
   });
 }
 
+TEST(Fold, TakesTensorsWithoutElementsAndGradientsThatAreMissing) {
+  std::vector<float> none, x{1, 2}, y{3};
+  AnyOptimizer optimizer = make("adabelief");
+  for (auto* tensor : {&none, &x, &y}) optimizer.add(*tensor);
+  optimizer.fold({.skip_nonfinite = true, .max_norm = 1, .zero_gradients = true});
+  std::vector<float> g{3, 4};
+  optimizer.step({Gradient(nullptr, 0, Type::float32), g, {}});
+  EXPECT_EQ(optimizer.folded().norm(), 5);
+  EXPECT_EQ(y[0], 3);
+  g = {1, std::numeric_limits<float>::infinity()};
+  optimizer.step({Gradient(nullptr, 0, Type::float32), g, {}});
+  EXPECT_EQ(optimizer.folded().skipped(), 1);
+  EXPECT_EQ(g, (std::vector<float>{0, 0}));
+}
+
 TEST(Fold, KeepsNaNUnlessToldToSkipIt) {
   std::vector<float> x{1, 1};
   AnyOptimizer optimizer = make("adabelief");

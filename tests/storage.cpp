@@ -286,6 +286,30 @@ TEST(Storage, StatesOf8BitsHaveTheRightMeanAndAreNeverRoundedToZero) {
   }
 }
 
+TEST(Storage, AWeightThatIsSetToZeroIsZeroWhateverItsRest) {
+  for (const Type type : {Type::bfloat16, Type::float16}) {
+    Halves x = rounded(values<float>(300, 1), type, Rounding::nearest);
+    AnyOptimizer optimizer = make("adabelief", {}, {.weights = Rounding::exact});
+    optimizer.add(halves(x, type));
+    for (unsigned t = 1; t <= 5; ++t) optimizer.step(values<float>(x.size(), 100 + t));
+    std::fill(x.begin(), x.end(), 0);
+    optimizer.step(values<float>(x.size(), 106));
+    for (const std::uint16_t h : x) ASSERT_LT(std::abs(value(h, type)), 0.1);
+  }
+}
+
+TEST(Storage, ANaNInStatesOf8BitsMakesNaNOfItsGroupAndOfNoOther) {
+  for (const std::uint32_t bits : {0x7fc00000u, 0xffffffffu, 0x7f800000u}) {
+    std::vector<float> x(5000, 1), g(5000, 1);
+    g[300] = std::bit_cast<float>(bits);
+    AnyOptimizer optimizer = make("adabelief", {}, {.states = StateType::bits8});
+    optimizer.add(x);
+    optimizer.step(g);
+    const auto m = optimizer.state_numbers("exp_avg");
+    for (std::size_t i = 0; i < m.size(); ++i) ASSERT_EQ(std::isnan(m[i]), i / 256 == 1) << i;
+  }
+}
+
 TEST(Storage, SmallTensorsKeepFloatStateWhereOthersHave8Bits) {
   std::vector<float> small(4095), large(4096);
   AnyOptimizer optimizer = make("adabelief", {}, {.states = StateType::bits8});

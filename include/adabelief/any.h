@@ -48,6 +48,8 @@ class Options {
   double get(std::string_view name) const;
   /// The name "preset" sets all options to those of one of rule().presets.
   void set(std::string_view name, const Value& value);
+  /// All of these, "preset" first, wherever it stands.
+  void set(const Settings& settings);
 
   /// "0.001", "true", "decoupled".
   std::string text(std::string_view name) const;
@@ -70,8 +72,8 @@ class Options {
   std::vector<double> values_;
 };
 
-/// Memory of float or double: a vector, an array, a span. `Element` is void for weights, which are to outlive the call
-/// and so cannot be a temporary vector, and const void for gradients.
+/// Memory of float or double: a vector, an array, a span; of another type: its address, elements and Type. `Element` is
+/// void for weights, which are to outlive the call and so cannot be a temporary vector, and const void for gradients.
 template <class Element>
 struct Memory {
   static constexpr std::size_t none = static_cast<std::size_t>(-1);  ///< the size of no memory, not even empty
@@ -113,7 +115,9 @@ struct Storage {
   bool keeps_rest(Type type) const { return weights == Rounding::exact && size_of(type) == 2; }
   /// Of the random bits of a tensor's step, which is its first, second, ...; see cpu::Job.
   std::uint64_t key(std::size_t tensor, std::int64_t step) const {
-    return seed + (std::uint64_t{tensor} << 40) + static_cast<std::uint64_t>(step) * 1024;
+    std::uint64_t mixed = (seed ^ seed >> 30) * 0xbf58476d1ce4e5b9;  // so that seeds near each other share no bits
+    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
+    return mixed + (std::uint64_t{tensor} << 40) + static_cast<std::uint64_t>(step) * 1024;
   }
 };
 
@@ -131,9 +135,9 @@ class AnyOptimizer {
   /// another tensor's or a gradient's.
   void add(Weights weights, std::size_t group = 0);
 
-  /// One step: `gradients` in the order in which the tensors were added, each of its tensor's size and type. Gradients
-  /// are only read, unless fold() asked to zero them. Throws std::invalid_argument, before anything has changed, where
-  /// they do not fit. Allocates nothing.
+  /// One step: `gradients` in the order in which the tensors were added, each of its tensor's size, and of a type that
+  /// is computed in as its own. Gradients are only read, unless fold() asked to zero them. Throws
+  /// std::invalid_argument, before anything has changed, where they do not fit. Allocates nothing.
   void step(std::span<const Gradient> gradients);
   void step(std::initializer_list<Gradient> gradients) { step(std::span(gradients.begin(), gradients.size())); }
   void step(Gradient gradient) { step(std::span(&gradient, 1)); }

@@ -60,7 +60,7 @@ Isa isa();
 void use(Isa isa);
 
 /// Where a step's parallel parts run: `threads` says how many are worth making, `run` calls task(context, i) for each
-/// i in [0, tasks) and returns when all are done. The results do not depend on it.
+/// i in [0, tasks) and returns when all are done. The results do not depend on it. A task takes up to 128 KiB of stack.
 struct Executor {
   int (*threads)();
   void (*run)(int tasks, void (*task)(void* context, int index), void* context);
@@ -76,7 +76,7 @@ struct Job;
 /// Updates the elements [begin, end) of a job.
 using Kernel = void (*)(const Job& job, std::size_t begin, std::size_t end);
 
-/// Sets squares[k], k < max_norms, to the sum over the elements [begin, end) of the squares of what norm k is of.
+/// Sets squares[k], k < max_norms, to the sum over the elements [begin, end) of the squares of what norm k is of, or 0.
 using Measure = void (*)(const Job& job, std::size_t begin, std::size_t end, double* squares);
 
 /// Turns the scalars of a step into those for a tensor of these norms.

@@ -22,7 +22,8 @@ struct Fold {
   double max_norm = std::numeric_limits<double>::infinity();
   /// Elements are cut to [-max_value, max_value]. In (0, inf].
   double max_value = std::numeric_limits<double>::infinity();
-  /// Gradients are set to 0 after their use, or unused where a step is skipped; they must lie in writable memory.
+  /// Gradients are set to 0 after their use, or unused where a step is skipped; they must lie in writable memory, each
+  /// in its own.
   bool zero_gradients = false;
 };
 

@@ -98,6 +98,7 @@ template <std::size_t count, class T, class Number>
     }
     squares[j] = sums[j][0];
   }
+  for (std::size_t j = count; j < max_norms; ++j) squares[j] = 0;
 }
 
 // The squares of what the rule's norms are of.

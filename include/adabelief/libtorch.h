@@ -247,7 +247,7 @@ class AnyOptimizer : public torch::optim::Optimizer {
   /// Adds a group with the optimizer's options but for these: add_group(norms, {{"weight_decay", 0}}).
   void add_group(std::vector<at::Tensor> parameters, const Settings& changes = {}) {
     Options options = own_defaults();
-    for (const auto& [name, value] : changes) options.set(name, value);
+    options.set(changes);
     add(std::move(parameters), std::move(options));
   }
 
@@ -566,7 +566,8 @@ class AnyOptimizer : public torch::optim::Optimizer {
       if (!work.core) continue;
       const at::Tensor& weight = *work.weight;
       cpu::Job& job = jobs_.emplace_back(rule_->job(*detail::type_in_core(weight.scalar_type())));
-      job.weights = weight.mutable_data_ptr(), job.gradient = work.gradient.const_data_ptr();
+      job.weights = weight.mutable_data_ptr(),
+      job.gradient = folded_.get().zero_gradients ? work.gradient.mutable_data_ptr() : work.gradient.const_data_ptr();
       job.n = static_cast<std::size_t>(weight.numel());
       for (std::size_t k = 0; k < rule_->states.size(); ++k) {
         job.states[k] = work.state->states[k].mutable_data_ptr();

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <cstring>
 
 namespace adabelief::cpu::detail {
 namespace {
@@ -71,10 +72,10 @@ ADABELIEF_INLINE std::uint16_t to_bfloat16(float x, Half<shift> random, std::uin
 }
 
 ADABELIEF_INLINE float from_float16(std::uint16_t h) {
-  const std::uint32_t exponent_up = 0x77800000;  // 2^112
-  const float scaled = number((h & 0x7fffu) << 13) * number(exponent_up);
-  const std::uint32_t special = (h & 0x7c00u) == 0x7c00u ? infinity : 0;
-  return number(bits(scaled) | special | (h & 0x8000u) << 16);
+  const std::uint32_t a = h & 0x7fffu;
+  const float small = number(bits(0.5F) + (a & 0x3ff)) - 0.5F;  // of no subnormal float, which a thread may flush
+  const std::uint32_t size = a < 0x400 ? bits(small) : (a << 13) + (112u << 23);
+  return number(size | (a >= 0x7c00 ? infinity : 0) | (h & 0x8000u) << 16);
 }
 
 // The magnitude `a` in units of 2^-24 where it is below 2^-14, else its bits, rounded by `added` in its lower 13.
@@ -116,7 +117,9 @@ ADABELIEF_INLINE Split split_bfloat16(float x) {
   return {half, static_cast<std::int16_t>(special ? 0 : bits(x) - (std::uint32_t(half) << 16))};
 }
 ADABELIEF_INLINE float join_bfloat16(std::uint16_t half, std::int16_t rest) {
-  return number((std::uint32_t(half) << 16) + static_cast<std::uint32_t>(std::int32_t(rest)));
+  // No split gives a zero less something: the weight was set to 0 since.
+  const std::int32_t kept = (half & 0x7fff) == 0 && rest < 0 ? 0 : rest;
+  return number((std::uint32_t(half) << 16) + static_cast<std::uint32_t>(kept));
 }
 ADABELIEF_INLINE Split split_float16(float x) {
   const std::uint16_t half = to_float16(x, Nearest{}, 0);
@@ -152,6 +155,10 @@ ADABELIEF_INLINE std::uint16_t store_bits8(const float* from, std::uint32_t n, s
     signs |= bits(from[i]);
   }
   const bool unsign = signs >> 31 == 0;
+  if (largest >= infinity) {  // all of the group becomes NaN, so that it shows
+    std::memset(codes, 255, n);
+    return (0x7fc00000 >> 20) | no_sign;
+  }
   const auto head = static_cast<std::uint16_t>(((largest + 0xfffff) >> 20) | (unsign ? no_sign : 0));
   const std::int32_t base = base_of(head);
   if (unsign) {
