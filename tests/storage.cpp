@@ -310,6 +310,27 @@ TEST(Storage, ANaNInStatesOf8BitsMakesNaNOfItsGroupAndOfNoOther) {
   }
 }
 
+TEST(Storage, ASecondMomentKeepsItsMeanOverThousandsOfSteps) {
+  // Of which each adds less than a hundredth of a last place: eps alone, and noise.
+  for (const float noise : {0.0F, 0.1F}) {
+    const auto moment = [&](StateType form) {
+      std::vector<float> x(8192), g(x.size());
+      AnyOptimizer optimizer = make("adabelief", {{"lr", 0}}, {.states = form});
+      optimizer.add(x);
+      std::mt19937 bits(1);
+      for (int t = 0; t < 3000; ++t) {
+        for (float& one : g) one = noise * (float(bits() >> 8) * 0x1p-23F - 1);
+        optimizer.step(g);
+      }
+      const auto s = optimizer.state_numbers("exp_avg_var");
+      return std::accumulate(s.begin(), s.end(), 0.0) / double(s.size());
+    };
+    const double full = moment(StateType::full);
+    EXPECT_NEAR(moment(StateType::bfloat16) / full, 1, 0.005);
+    EXPECT_NEAR(moment(StateType::bits8) / full, 1, 0.01);
+  }
+}
+
 TEST(Storage, SmallTensorsKeepFloatStateWhereOthersHave8Bits) {
   std::vector<float> small(4095), large(4096);
   AnyOptimizer optimizer = make("adabelief", {}, {.states = StateType::bits8});
