@@ -311,7 +311,7 @@ TEST(Storage, ANaNInStatesOf8BitsMakesNaNOfItsGroupAndOfNoOther) {
 }
 
 TEST(Storage, ASecondMomentKeepsItsMeanOverThousandsOfSteps) {
-  // Of which each adds less than a hundredth of a last place: eps alone, and noise.
+  // Of which each adds a small part of a last place: eps alone, and noise.
   for (const float noise : {0.0F, 0.1F}) {
     const auto moment = [&](StateType form) {
       std::vector<float> x(8192), g(x.size());
