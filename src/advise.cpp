@@ -13,7 +13,7 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-// One weight of double, its states, and the scalars of one step for ever.
+// One weight of double, its states, and the scalars of one step until at() takes those of another.
 class Weight {
  public:
   double x = 0;
@@ -22,8 +22,10 @@ class Weight {
       : job_(options.rule().job(Type::float64)) {
     job_.n = 1;
     job_.coupled = decayed.coupled, job_.lost = decayed.lost;
-    scalars_ = options.rule().scalars(options.values().data(), t);
+    at(options, t);
   }
+
+  void at(const Options& options, double t) { scalars_ = options.rule().scalars(options.values().data(), t); }
 
   void step(double g) {
     cpu::Job job = job_;  // here, since a copy of this must not point to the original
@@ -107,33 +109,28 @@ double steady_step(const Options& options) {
 std::vector<std::string> warnings(const RuleInfo& rule, const Settings& settings) {
   const Options options(rule, settings);
   std::vector<std::string> all;
-  const auto has = [&](std::string_view name) {
-    return std::any_of(rule.options.begin(), rule.options.end(), [&](const auto& o) { return o.name == name; });
-  };
   const bool belief = std::find(rule.states.begin(), rule.states.end(), "exp_avg_var") != rule.states.end();
 
-  if (belief && has("beta1") && options.get("beta1") == 0) {
+  if (belief && options.has("beta1") && options.get("beta1") == 0) {
     all.push_back(
         "beta1 = 0 leaves no belief: m is g, so that g - m is always 0 and each step is lr g / effective eps; "
         "take beta1 above 0, or sgd");
   }
-  if (has("eps")) {
-    const double eps = options.get("eps");
-    bool breaks = false;  // where the gradient is 0
-    for (const double t : {1., late}) {
-      Weight still(options, t);
-      still.step(0);
-      breaks |= std::isnan(still.x);
-    }
-    if (eps == 0 && breaks) {
+  const double eps = options.has("eps") ? options.get("eps") : infinity;
+  if (eps == 0) {
+    Weight still(options, 1);
+    still.step(0);
+    still.at(options, late);  // where a rectified start is over
+    still.step(0);
+    if (std::isnan(still.x)) {
       all.push_back(
           "eps = 0 makes NaN of a float weight whose gradient is 0 from the first step on; take 1e-16 or more");
-    } else if (static_cast<float>(eps) == 0) {
-      all.push_back("eps = " + text(eps) + " is 0 in float: the same as eps = 0 there; take 1e-45 or more");
     }
+  } else if (static_cast<float>(eps) == 0) {
+    all.push_back("eps = " + text(eps) + " is 0 in float: the same as eps = 0 there; take 1e-45 or more");
   }
   const double first = first_step(options), steady = steady_step(options);
-  if (steady > 1000 * first && !(has("eps") && options.get("eps") == 0)) {
+  if (steady > 1000 * first && eps != 0) {
     all.push_back("a gradient that hardly changes gets steps of up to " + text(std::round(steady / first)) +
                   " times the first: one that is clipped by value or a sign, or that of a loss without noise; clip by "
                   "the norm, or raise eps");

@@ -100,6 +100,10 @@ std::size_t Options::find(std::string_view name) const {
   throw std::invalid_argument(std::string(rule_->name) + ": " + unknown("option", name, names_of(list_)));
 }
 
+bool Options::has(std::string_view name) const {
+  return std::any_of(list_.begin(), list_.end(), [&](const OptionInfo& option) { return option.name == name; });
+}
+
 double Options::get(std::string_view name) const { return values_[find(name)]; }
 
 void Options::set(std::string_view name, const Value& value) {
@@ -210,8 +214,8 @@ void AnyOptimizer::add(Weights weights, std::size_t group) {
   Tensor tensor{weights, group, 0, storage_.states_of(weights.type, weights.size), {}};
   tensor.states = allocate(tensor);
   jobs_.reserve(tensors_.size() + 1);
+  if (takes_norms(folded_)) squares_.resize(squares_.size() + cpu::squares_of(weights.size));
   tensors_.push_back(std::move(tensor));
-  size_squares();
 }
 
 void AnyOptimizer::step(std::span<const Gradient> gradients) {
@@ -239,7 +243,7 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
     const Tensor& tensor = tensors_[i];
     cpu::Job& job = jobs_.emplace_back(this->job(tensor));
     job.gradient = gradients[i].data, job.gradient_type = gradients[i].type;
-    if (takes_norms()) job.squares = squares, squares += cpu::squares_of(job.n);
+    if (takes_norms(folded_)) job.squares = squares, squares += cpu::squares_of(job.n);
   }
   if (folded_.prepare(jobs_, *executor_).skip) return;
 
@@ -263,19 +267,17 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
   cpu::run(jobs_, *executor_);
 }
 
-bool AnyOptimizer::takes_norms() const { return !rule_->norms.empty() || folded_.takes_norm(); }
+bool AnyOptimizer::takes_norms(const Folded& folded) const { return !rule_->norms.empty() || folded.takes_norm(); }
 
-void AnyOptimizer::size_squares() {
+void AnyOptimizer::fold(const Fold& fold) {
+  Folded folded = folded_;
+  folded.set(fold);
   std::size_t needed = 0;
-  if (takes_norms()) {
+  if (takes_norms(folded)) {
     for (const Tensor& tensor : tensors_) needed += cpu::squares_of(tensor.weights.size);
   }
   squares_.resize(needed);
-}
-
-void AnyOptimizer::fold(const Fold& fold) {
-  folded_.set(fold);
-  size_squares();
+  folded_ = folded;
 }
 
 std::size_t AnyOptimizer::find_state(std::string_view name) const {

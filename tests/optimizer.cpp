@@ -383,6 +383,7 @@ TEST(Advice, WarnsOfWhatHasSurprisedUsersAndOfNothingElse) {
   EXPECT_NE(warned("adabelief", {{"beta1", 0}}).find("beta1 = 0 leaves no belief"), std::string::npos);
   EXPECT_EQ(warned("adam", {{"beta1", 0}}), "");
   EXPECT_NE(warned("adabelief", {{"eps", 0}}).find("eps = 0 makes NaN"), std::string::npos);
+  EXPECT_EQ(warned("yogi", {{"eps", 0}, {"initial_accumulator", 1e-6}}), "");  // whose v is never 0
   EXPECT_NE(warned("adabelief", {{"eps", 1e-50}}).find("1e-50 is 0 in float"), std::string::npos);
   EXPECT_NE(warned("adabelief", {{"preset", "pytorch-0.2.1"}}).find("clip by the norm"), std::string::npos);
   const std::string kinds = warned("adabelief", {{"preset", "optax"}, {"weight_decay", 1e-2}, {"decay", "coupled"}});

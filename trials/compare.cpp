@@ -137,11 +137,6 @@ bool read_from(Entry& e, const fs::path& folder) {
   return true;
 }
 
-std::string metric_text(const Entry& e) {
-  if (!e.metric) return "";
-  return fmt::format("{} {}{}{}", e.metric_name, terminal::number(*e.metric, 2), e.unit.empty() ? "" : " ", e.unit);
-}
-
 std::string outcome(const Entry& e, bool live) {
   switch (e.state) {
     case Entry::finished: return terminal::paint("finished", 32, live);
@@ -169,10 +164,11 @@ class Display {
     std::vector<std::string> lines;
     for (const Entry& e : entries) {
       if (!all && (e.state != Entry::running || std::ssize(lines) + 2 >= rows)) continue;
-      lines.push_back(fmt::format(
-          "{:{}}  seed {:<3} {}  {:<16} {:<18} {}", e.trial.title(), label, e.trial.seed,
-          terminal::paint(terminal::bar(e.share, 20), e.state == Entry::finished ? 32 : 36, true), metric_text(e),
-          e.share > 0 ? fmt::format("train loss {}", terminal::number(e.loss, 4)) : "", outcome(e, true)));
+      lines.push_back(
+          fmt::format("{:{}}  seed {:<3} {}  {:<16} {:<18} {}", e.trial.title(), label, e.trial.seed,
+                      terminal::paint(terminal::bar(e.share, 20), e.state == Entry::finished ? 32 : 36, true),
+                      terminal::metric(e.metric_name, e.metric, e.unit),
+                      e.share > 0 ? fmt::format("train loss {}", terminal::number(e.loss, 4)) : "", outcome(e, true)));
     }
     lines.push_back(terminal::paint(summary(entries, left), 1, true));
     board_.draw(lines);
@@ -183,8 +179,9 @@ class Display {
     const auto over = std::count_if(entries.begin(), entries.end(), [](const Entry& other) {
       return other.pipe < 0 && (other.done() || other.state == Entry::crashed);
     });
+    const std::string metric = terminal::metric(e.metric_name, e.metric, e.unit);
     fmt::print("[{:>{}}/{}] {} seed {}: {}{}{}{}\n", over, std::to_string(entries.size()).size(), entries.size(),
-               e.trial.title(), e.trial.seed, outcome(e, false), e.metric ? ", " + metric_text(e) : "",
+               e.trial.title(), e.trial.seed, outcome(e, false), metric.empty() ? "" : ", " + metric,
                e.seconds > 0 ? ", trained for " + terminal::duration(e.seconds) : "",
                left > 0 ? "; " + terminal::duration(left) + " left" : "");
     std::fflush(stdout);

@@ -228,23 +228,16 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
       Options options(find_rule(entry.rule));
       if (const toml::node* settings = table.find("options")) {
         if (!settings->is_table()) table.fail(settings, "rules.options must be a table, such as { lr = 1e-3 }");
-        const toml::table& given = *settings->as_table();
-        std::vector<std::string_view> keys;  // the preset first, since it sets all options
-        if (given.contains("preset")) keys.push_back("preset");
-        for (const auto& [key, value] : given) {
-          if (key != "preset") keys.push_back(key.str());
-        }
-        for (const std::string_view key : keys) {
-          const toml::node& value = *given.get(key);
+        for (const auto& [key, value] : *settings->as_table()) {
           const std::string word = value.is_string()   ? *value.value<std::string>()
                                    : value.is_number() ? adabelief::text(*value.value<double>())
                                                        : Table::shown(value);
           try {
-            options.set(key, word);
+            options.set(key.str(), word);
           } catch (const std::invalid_argument& error) {
             table.fail(&value, error.what());
           }
-          entry.settings.emplace_back(key, word);
+          entry.settings.emplace_back(key.str(), word);
         }
       }
     } catch (const std::invalid_argument& error) {

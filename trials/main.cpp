@@ -157,9 +157,7 @@ int train(TrainOptions o) {
     if (o.quiet) return;
     const double share = static_cast<double>(p.step) / static_cast<double>(p.steps);
     const double left = std::chrono::duration<double>(now - started).count() * (1 - share) / share;
-    const std::string metric = p.metric ? fmt::format("{} {}{}{}", p.metric_name, terminal::number(*p.metric, 2),
-                                                      p.unit.empty() ? "" : " ", p.unit)
-                                        : "";
+    const std::string metric = terminal::metric(p.metric_name, p.metric, p.unit);
     const std::string loss = terminal::number(p.loss, 4);
     if (live) {
       board.draw(

@@ -80,6 +80,11 @@ std::string number(double value, int decimals) {
   return fits ? fmt::format("{:.{}f}", value, decimals) : fmt::format("{:.3g}", value);
 }
 
+std::string metric(std::string_view name, std::optional<double> value, std::string_view unit) {
+  if (!value) return "";
+  return fmt::format("{} {}{}{}", name, number(*value, 2), unit.empty() ? "" : " ", unit);
+}
+
 std::string duration(double seconds) {
   const long s = std::max(0L, std::lround(seconds));
   if (s < 60) return fmt::format("{} s", s);

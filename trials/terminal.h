@@ -2,6 +2,7 @@
 // What a person at a terminal sees: colours, bars, durations, and lines that are drawn over.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,9 @@ std::string bar(double share, int width);
 
 /// With `decimals` of them, or by three digits where that would show none of the number or too much.
 std::string number(double value, int decimals);
+
+/// "accuracy 88.61 %", or "" where there is no value yet.
+std::string metric(std::string_view name, std::optional<double> value, std::string_view unit);
 
 /// "8 s", "1:05 min", "2:10 h".
 std::string duration(double seconds);

@@ -255,8 +255,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
 
   evaluate();
   const double lr = options.get("lr"), decay = trial.schedule.beta1_decay;
-  const bool decays = decay < 1 && std::any_of(options.list().begin(), options.list().end(),
-                                               [](const OptionInfo& option) { return option.name == "beta1"; });
+  const bool decays = decay < 1 && options.has("beta1");
   while (t < last) {
     if (stop && stop()) return {record.part(), "stopped", "asked to stop"};
     ++t;

@@ -45,6 +45,7 @@ class Options {
   std::span<const OptionInfo> list() const { return list_; }
   std::span<const double> values() const { return values_; }
 
+  bool has(std::string_view name) const;
   double get(std::string_view name) const;
   /// The name "preset" sets all options to those of one of rule().presets.
   void set(std::string_view name, const Value& value);
@@ -189,8 +190,7 @@ class AnyOptimizer {
   };
   const Options& group(std::size_t number) const;
   const Tensor& tensor(std::size_t number) const;
-  bool takes_norms() const;
-  void size_squares();
+  bool takes_norms(const Folded& folded) const;
   void load(std::istream& in, const std::string& file);  // of which nothing may follow; "": a stream that may go on
 
   static std::size_t stride(const Tensor& tensor);  // bytes from one state to the next: whole lines

@@ -124,10 +124,14 @@ struct Job {
 /// not.
 double gradient_squares(std::span<const Job> jobs, const Executor& executor) noexcept;
 
+/// A state of 8 bits is a code for each element, then, at an even place, a head of 16 bits for each group.
+inline constexpr std::size_t group = 256;
+constexpr std::size_t codes_of(std::size_t n) { return (n + 1) / 2 * 2; }
+
 /// Bytes of a state of n elements.
 constexpr std::size_t state_bytes(StateType state, Type weights, std::size_t n) {
   if (state == StateType::full) return n * size_of(arithmetic(weights));
-  return state == StateType::bfloat16 ? 2 * n : (n + 1) / 2 * 2 + 2 * ((n + 255) / 256);
+  return state == StateType::bfloat16 ? 2 * n : codes_of(n) + 2 * ((n + group - 1) / group);
 }
 
 /// The numbers of a job's state k, which is not full.

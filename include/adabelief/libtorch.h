@@ -217,7 +217,7 @@ struct ParamState final : torch::optim::OptimizerCloneableParamState<ParamState>
 using Groups = std::vector<torch::optim::OptimizerParamGroup>;
 
 /// A torch::optim::Optimizer whose rule is a value: what Optimizer<Rule> and make() give. Its state() holds a
-/// ParamState for each tensor that has taken a step.
+/// ParamState for each tensor that a step has had a gradient of.
 class AnyOptimizer : public torch::optim::Optimizer {
  public:
   const RuleInfo& rule() const { return *rule_; }
@@ -252,9 +252,9 @@ class AnyOptimizer : public torch::optim::Optimizer {
   }
 
   /// One step of every weight that has a gradient, after `closure`, if given, has computed them; returns its loss.
-  /// Gradients are only read. Throws std::invalid_argument, before anything has changed, for a gradient that is sparse
-  /// or does not fit its weight, for a weight that is not dense, real and of floating point or is there twice, and for
-  /// a group with options of another rule or optimizer.
+  /// Gradients are only read, unless fold() asked to zero them. Throws std::invalid_argument, before anything has
+  /// changed, for a gradient that is sparse or does not fit its weight, for a weight that is not dense, real and of
+  /// floating point or is there twice, and for a group with options of another rule or optimizer.
   at::Tensor step(LossClosure closure = nullptr) override {
     at::NoGradGuard no_grad;
     at::Tensor loss;

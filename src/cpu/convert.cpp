@@ -178,7 +178,7 @@ ADABELIEF_INLINE std::uint16_t store_bits8(const float* from, std::uint32_t n, s
 }
 
 std::uint16_t* heads(const Job& job, std::size_t k) {
-  return reinterpret_cast<std::uint16_t*>(static_cast<std::uint8_t*>(job.states[k]) + (job.n + 1) / 2 * 2);
+  return reinterpret_cast<std::uint16_t*>(static_cast<std::uint8_t*>(job.states[k]) + codes_of(job.n));
 }
 
 template <class From>
@@ -317,26 +317,26 @@ const Converter& converter() {
 namespace adabelief::cpu {
 
 void read_state(const Job& job, std::size_t k, float* to) {
-  for (std::size_t first = 0; first < job.n; first += detail::group) {
-    const auto n = static_cast<std::uint32_t>(std::min(detail::group, job.n - first));
+  for (std::size_t first = 0; first < job.n; first += group) {
+    const auto n = static_cast<std::uint32_t>(std::min(group, job.n - first));
     if (job.state_type == StateType::bfloat16) {
       detail::widen(Type::bfloat16, job.states[k], first, n, to + first);
     } else {
       const auto* codes = static_cast<const std::uint8_t*>(job.states[k]);
-      detail::load_bits8(codes + first, detail::heads(job, k)[first / detail::group], n, to + first);
+      detail::load_bits8(codes + first, detail::heads(job, k)[first / group], n, to + first);
     }
   }
 }
 
 void write_state(const Job& job, std::size_t k, const float* from) {
-  for (std::size_t first = 0; first < job.n; first += detail::group) {
-    const auto n = static_cast<std::uint32_t>(std::min(detail::group, job.n - first));
+  for (std::size_t first = 0; first < job.n; first += group) {
+    const auto n = static_cast<std::uint32_t>(std::min(group, job.n - first));
     if (job.state_type == StateType::bfloat16) {
       auto* const halves = static_cast<std::uint16_t*>(job.states[k]);
       detail::narrow(Type::bfloat16, from + first, n, halves + first, detail::Nearest{});
     } else {
       auto* const codes = static_cast<std::uint8_t*>(job.states[k]);
-      detail::heads(job, k)[first / detail::group] =
+      detail::heads(job, k)[first / group] =
           detail::store_bits8(from + first, n, codes + first, [](std::uint32_t) { return 0U; });
     }
   }

@@ -23,8 +23,7 @@ struct Converter {
 /// That of the instruction set in use; each gives the same bits.
 const Converter& converter();
 
-/// Elements of a state of 8 bits that share a head, and the most that are stored at once, of which all arrays stay in
-/// the nearest cache.
-inline constexpr std::size_t group = 256, piece = 1024;
+/// The most elements that are stored at once: all arrays of so many stay in the nearest cache.
+inline constexpr std::size_t piece = 1024;
 
 }  // namespace adabelief::cpu::detail

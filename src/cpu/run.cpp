@@ -144,7 +144,7 @@ detail::Floats floats(const Job& part) {
 }
 
 struct Update {
-  static constexpr std::size_t elements = detail::group;
+  static constexpr std::size_t elements = group;
 
   static bool wants(const Job&) { return true; }
   static void run(const Job& job, std::size_t from, std::size_t to) {
