@@ -35,8 +35,7 @@ enum {
 /* What was wrong with the last call that failed on this thread, until the next; "" before the first. */
 const char* adabelief_message(void);
 
-/* ---- The rules ---------------------------------------------------------------------------------------------------- */
-
+/* An option of a rule, as data. */
 typedef struct {
   const char *name, *meaning;
   double value; /* the default */
@@ -47,6 +46,7 @@ typedef struct {
   const char* const* choice_names;
 } adabelief_option;
 
+/* A named set of options. */
 typedef struct {
   const char *name, *meaning;
   const double* values; /* of all options, in their order */
@@ -71,8 +71,7 @@ const adabelief_rule* adabelief_find_rule(const char* name);
 /* The floor of what a step divides by, under options of these values, in their order (advise.h). */
 adabelief_status adabelief_effective_eps(const char* rule, const double* values, size_t count, double* eps);
 
-/* ---- An optimizer ------------------------------------------------------------------------------------------------- */
-
+/* Steps tensors that it does not own by one rule; keeps their states, or knows where the caller keeps them. */
 typedef struct adabelief_optimizer adabelief_optimizer;
 
 /* An option or "preset", and its value as text: {"lr", "1e-3"}, {"decay", "decoupled"}, {"rectify", "..."}. */
@@ -159,7 +158,7 @@ adabelief_status adabelief_count(const adabelief_optimizer* optimizer, size_t* g
                                  size_t* state_bytes);
 
 /* Steps that a tensor has taken. */
-adabelief_status adabelief_get_steps(const adabelief_optimizer* optimizer, size_t tensor, int64_t* steps);
+adabelief_status adabelief_get_steps(adabelief_optimizer* optimizer, size_t tensor, int64_t* steps);
 adabelief_status adabelief_set_steps(adabelief_optimizer* optimizer, size_t tensor, int64_t steps);
 
 /* The numbers of a state such as "exp_avg", however they are kept: n floats (type ADABELIEF_FLOAT32) or doubles
@@ -171,10 +170,8 @@ adabelief_status adabelief_set_state(adabelief_optimizer* optimizer, size_t tens
 
 /* Options, step counts and states (not the weights) to a file, which is never half written, and from one, of an
  * optimizer of the same rule, groups and tensors. */
-adabelief_status adabelief_save(const adabelief_optimizer* optimizer, const char* path);
+adabelief_status adabelief_save(adabelief_optimizer* optimizer, const char* path);
 adabelief_status adabelief_load(adabelief_optimizer* optimizer, const char* path);
-
-/* ---- Where a step runs -------------------------------------------------------------------------------------------- */
 
 /* On at most so many threads of OpenMP; 1: on the caller's alone; 0, as at first: on as many as OpenMP has. */
 adabelief_status adabelief_set_threads(adabelief_optimizer* optimizer, int32_t most);
@@ -184,7 +181,8 @@ adabelief_status adabelief_set_threads(adabelief_optimizer* optimizer, int32_t m
 adabelief_status adabelief_set_executor(adabelief_optimizer* optimizer, int (*threads)(void),
                                         void (*run)(int tasks, void (*task)(void* context, int index), void* context));
 
-/* The instruction set in use ("baseline", "avx2", "avx512"), and another for every optimizer. All give the same bits. */
+/* The instruction set in use ("baseline", "avx2", "avx512"), and another for all optimizers; each gives the same bits.
+ */
 const char* adabelief_isa(void);
 adabelief_status adabelief_use_isa(const char* name);
 
