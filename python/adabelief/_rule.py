@@ -29,7 +29,7 @@ class Option:
         return bool(above and (value <= self.high if self.holds_high else value < self.high))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """An optimizer's rule. `scalars(t, **options)` is what the weights share in a step; `update(scalars, x, g, *states)`
     gives the weight and the states after it. Both take floats, tensors, or Tensors (lists of them) alike."""

@@ -41,19 +41,16 @@ class Tensors:
     __rmul__ = __mul__
 
     def __sub__(self, other: Value) -> Tensors:
-        if isinstance(other, Tensor):
-            return self.each(torch.sub, other)
         return Tensors(torch._foreach_sub(self.all, _plain(other)))
 
     def __rsub__(self, other: Value) -> Tensors:
-        return self.each(torch.rsub, other)
+        return self.each(lambda a, b: b - a, other)
 
     def __truediv__(self, other: Value) -> Tensors:
         return Tensors(torch._foreach_div(self.all, _plain(other)))
 
     def __rtruediv__(self, other: Value) -> Tensors:
-        reciprocal = self.each(lambda a, b: b / a, other) if not isinstance(other, (int, float)) else None
-        return reciprocal or self.each(lambda a: other / a)
+        return self.each(lambda a, b: b / a, other)
 
     def __pow__(self, other: Value) -> Tensors:
         return Tensors(torch._foreach_pow(self.all, _plain(other)))
@@ -83,13 +80,22 @@ def _plain(value: Value) -> Any:
     return value.all if isinstance(value, Tensors) else value
 
 
+def double(value: Tensor) -> Tensor:
+    """In double where the device has it, as scalars that are floats are."""
+    return value if value.device.type == "mps" else value.double()
+
+
 def where(condition: Value, yes: Callable[[], Value], no: Callable[[], Value]) -> Value:
     """yes() or no(). Where tensors decide, both are computed and nothing waits for a device."""
     if isinstance(condition, Tensors):
-        return condition.each(torch.where, yes(), no())
-    if isinstance(condition, Tensor):
-        return torch.where(condition, yes(), no())
-    return yes() if condition else no()
+        return condition.each(_where, yes(), no())
+    return _where(condition, yes(), no()) if isinstance(condition, Tensor) else yes() if condition else no()
+
+
+def _where(condition: Tensor, yes: Value, no: Value) -> Tensor:
+    if not isinstance(yes, Tensor) and not isinstance(no, Tensor):  # which torch would make floats
+        yes = double(torch.ones_like(condition)) * yes
+    return torch.where(condition, yes, no)
 
 
 def sqrt(value: Value) -> Value:
@@ -123,8 +129,7 @@ def norm(value: Value) -> Value:
         return value.each(norm)
     if not isinstance(value, Tensor):
         return abs(value)
-    double = value.device.type not in ("mps", "xpu")
-    return torch.linalg.vector_norm(value, dtype=torch.float64 if double else None)
+    return torch.linalg.vector_norm(value, dtype=None if value.device.type == "mps" else torch.float64)
 
 
 _SMALLEST = 2.0**-60  # what a product of factors below 1 stops at: 1 less it is 1
