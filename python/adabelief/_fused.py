@@ -39,6 +39,7 @@ class Fused:
         self._optimizer, self._rule = optimizer, rule
         self._sign = -1.0 if first["maximize"] else 1.0
         self._scale = 1.0
+        self._threads = 0
         form = _FORMS.get(first["state_dtype"], StateType.FULL)
         self._plan = library.plan(rule.name, states=form)
         self._groups: list[dict[str, Any]] = []
@@ -159,6 +160,9 @@ class Fused:
             if values != self._values[i]:
                 self._plan.set_values(values, i)
                 self._values[i] = values
+        if self._threads != torch.get_num_threads():
+            self._threads = torch.get_num_threads()
+            self._plan.set_threads(self._threads)
         if self._params:
             self._plan.step(self._gradients)
             torch.autograd.graph.increment_version(self._params)
