@@ -114,7 +114,8 @@ std::string python_file(const fs::path& root) {
   text += "\n\n" + scalars + "\n\n" + update + "\n\nRULE = Rule(\n    name=" + in_quotes(info.name) + ",\n    states=(";
   for (const std::string_view state : info.states)
     text += in_quotes(state) + (info.states.size() == 1 ? "," : state == info.states.back() ? "" : ", ");
-  text += "),\n    options=(\n";
+  text += "),\n    options=(";
+  std::string lines;
   for (const OptionInfo& option : info.options) {
     std::vector<std::string> parts{in_quotes(python_name(option.name)), python_value(option, option.value)};
     if (!option.is_bool && option.choices.empty()) {
@@ -127,9 +128,11 @@ std::string python_file(const fs::path& root) {
       for (const std::string_view one : option.choices) choices.push_back(in_quotes(one));
       parts.push_back("choices=(" + joined(choices, ", ") + ")");
     }
-    text += filled("        ", "Option(", parts, "),");
+    lines += filled("        ", "Option(", parts, "),");
   }
-  text += "    ),\n    weight_decay=" + python_number(defaults.get("weight_decay")) +
+  const bool one = info.options.size() == 1 && lines.size() < 80;
+  text += one ? lines.substr(8, lines.size() - 9) : "\n" + lines + "    ";
+  text += "),\n    weight_decay=" + python_number(defaults.get("weight_decay")) +
           ",\n    decay=" + in_quotes(defaults.text("decay")) + ",\n    presets={";
   for (const PresetInfo& preset : info.presets) {
     const Options options(info, {{"preset", std::string(preset.name)}});
@@ -203,10 +206,13 @@ inline std::string python_list(const fs::path& root) {
                   "# SPDX-License-Identifier: MIT\n\"\"\"The rules, printed from include/adabelief/rules by `make "
                   "docs`.\"\"\"\n\n",
               all;
-  std::map<std::string, std::string> types;
-  for (const RuleInfo* rule : rules()) types[Header(root, *rule).type] = rule->name;
   std::map<std::string, std::string> by_name;
-  for (const auto& [type, name] : types) by_name[name] = type, all += "    " + in_quotes(type) + ",\n";
+  std::set<std::pair<bool, std::string>> types;  // names in capitals first, as linters sort them
+  for (const RuleInfo* rule : rules()) {
+    const std::string type = by_name[std::string(rule->name)] = Header(root, *rule).type;
+    types.emplace(std::any_of(type.begin(), type.end(), [](char c) { return c >= 'a' && c <= 'z'; }), type);
+  }
+  for (const auto& [small, type] : types) all += "    " + in_quotes(type) + ",\n";
   for (const auto& [name, type] : by_name) text += "from ." + name + " import " + type + "\n";
   return text + "\n__all__ = [\n" + all + "]\n";
 }

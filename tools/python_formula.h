@@ -73,7 +73,8 @@ inline std::string python(const Node& node, int least, std::set<std::string>& wo
       break;
     case Expression::power:
       own = 3;
-      line = python(node->over[0], 4, words) + " ** " + python(node->under[0], 3, words);
+      line = python(node->over[0], 4, words) + (is_atom(node->over[0]) && is_atom(node->under[0]) ? "**" : " ** ") +
+             python(node->under[0], 3, words);
       break;
     case Expression::function: {
       const auto value = [&](const Node& n) {
@@ -99,6 +100,18 @@ inline std::string python(const Node& node, int least, std::set<std::string>& wo
   return own < least ? "(" + line + ")" : line;
 }
 
+// A product in lines of its own: one where that will do, else one for each factor.
+inline std::string broken(const Node& node, const std::string& indent, std::set<std::string>& words) {
+  const std::string line = indent + python(node, 0, words);
+  if (line.size() <= 120 || node->kind != Expression::product || !node->under.empty()) return line + "\n";
+  const std::function<std::string(const Node&)> factors = [&](const Node& left) {
+    return left->kind == Expression::product && left->under.empty()
+               ? factors(left->over[0]) + indent + "* " + python(left->over[1], 3, words) + "\n"
+               : indent + python(left, 2, words) + "\n";
+  };
+  return factors(node);
+}
+
 // A value in parentheses, which may take lines of its own, each after `indent` and no longer than 120 columns where
 // that can be done.
 inline std::string python_value(const Node& node, const std::string& indent, std::set<std::string>& words) {
@@ -110,9 +123,7 @@ inline std::string python_value(const Node& node, const std::string& indent, std
       "where(\n" + inner + python(node->over[0], 1, words) + " " + sign + " " + python(node->over[1], 1, words) + ",\n";
   for (const Node& part : node->under) {
     std::string value = python_value(part, inner + "lambda: ", words);
-    if (inner.size() + 9 + value.size() > 120 && part->kind == Expression::product && part->under.empty()) {
-      value = python(part->over[0], 2, words) + "\n" + inner + "* " + python(part->over[1], 3, words);
-    }
+    if (inner.size() + 9 + value.size() > 120) value = "(\n" + broken(part, inner + "    ", words) + inner + ")";
     all += inner + "lambda: " + value + ",\n";
   }
   return all + indent + ")";
@@ -127,6 +138,10 @@ inline std::string filled(const std::string& indent, const std::string& head, co
   std::string all = indent + head + (open ? "\n" : "(\n");
   for (const std::string& part : parts) all += indent + "    " + part + ",\n";
   return all + indent + (open ? "" : ")") + tail + "\n";
+}
+
+inline std::string returned(const std::vector<std::string>& results) {
+  return results.size() == 1 ? "    return (" + results[0] + ",)\n" : filled("    ", "return ", results, "");
 }
 
 // Lines of Python in the order in which they depend on each other.
@@ -242,7 +257,7 @@ class PythonPrinter {
     for (const auto& [option, all] : by_option) lines.add(branches(option, all, lines));
     std::string text = filled("", "def scalars(", parameters, ") -> tuple[Value, ...]:");
     text += "    \"\"\"What all weights share in step t = 1, 2, ...\"\"\"\n" + lines.text();
-    return text + filled("    ", "return ", results, results.size() == 1 ? "," : "");
+    return text + returned(results);
   }
 
   std::string update() {
@@ -265,7 +280,7 @@ class PythonPrinter {
     for (const std::string& name : field_names_) names.push_back(python_name(name));
     for (const std::string& name : header_.names) results.push_back(python_name(name));
     text += filled("    ", joined(names, ", ") + " = ", {"c"}, "") + lines.text();
-    return text + filled("    ", "return ", results, results.size() == 1 ? "," : "");
+    return text + returned(results);
   }
 
   const std::set<std::string>& words() const { return words_; }
@@ -426,14 +441,15 @@ class PythonPrinter {
       }
       return text;
     }
-    std::vector<std::string> names;
-    for (const Field* field : fields) names.push_back(field->name);
     for (std::size_t v = 0; v < option.choices.size(); ++v) {
       const bool last = v + 1 == option.choices.size();
       PythonLines lines = before.block();
       for (const Field* field : fields) lines.define(field->by_value[v]);
-      std::vector<std::string> formulas;
-      for (const Field* field : fields) formulas.push_back(formula(field->by_value[v]));
+      std::vector<std::string> names, formulas;
+      for (const Field* field : fields) {
+        const std::string value = formula(field->by_value[v]);
+        if (value != field->name) names.push_back(field->name), formulas.push_back(value);
+      }
       text +=
           last ? "    else:  # " + in_quotes(option.choices[v]) + "\n"
                : "    " + std::string(v == 0 ? "if " : "elif ") + name + " == " + in_quotes(option.choices[v]) + ":\n";

@@ -225,8 +225,10 @@ def _convert(
         dtype = torch.bfloat16 if form is StateType.BFLOAT16 else _path.arithmetic(param.dtype)
         for name in rule.states:
             s = state[name]
-            fits = s.dtype == dtype and s.device == param.device and _strides(_real(_path.local(rule, s, param))) == (
-                _strides(here)
+            fits = (
+                s.dtype == dtype
+                and s.device == param.device
+                and _strides(_real(_path.local(rule, s, param))) == (_strides(here))
             )
             if not fits:
                 like = torch.empty_like(param, dtype=dtype, memory_format=torch.preserve_format)

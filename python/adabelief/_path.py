@@ -125,7 +125,8 @@ def step(optimizer: Optimizer, group: dict[str, Any], params: Sequence[Tensor], 
         for name in rule.states:
             if name not in state:  # of a largest form that was chosen later
                 state[name] = state[name.removeprefix("max_")].clone()
-        full(load(), rule, param, state)
+        if any(state[name].dtype in (torch.bfloat16, torch.uint8) for name in rule.states):
+            full(load(), rule, param, state)
         states.append(state)
     if group["maximize"]:
         scale = -scale
@@ -135,7 +136,9 @@ def step(optimizer: Optimizer, group: dict[str, Any], params: Sequence[Tensor], 
     for count in steps:
         count += 1
     compiling = torch.compiler.is_compiling()
-    in_lists = group["foreach"] or (group["foreach"] is None and not group["differentiable"] and _in_lists(rule, params))
+    in_lists = group["foreach"] or (
+        group["foreach"] is None and not group["differentiable"] and _in_lists(rule, params)
+    )
     as_tensors = group["capturable"] or compiling
     if not in_lists:
         for param, state in zip(params, states, strict=True):
@@ -225,9 +228,7 @@ def _list(
     if isinstance(t, Tensor):
         t = Tensors([double(counts[i].to(device)) for i in piece])
     x = Tensors([tensor.to(dtype) for tensor in whole])
-    new = _updated(
-        rule, group, _options(rule, group, device), t, scale, x, Tensors(g), [Tensors(s) for s in kept]
-    )
+    new = _updated(rule, group, _options(rule, group, device), t, scale, x, Tensors(g), [Tensors(s) for s in kept])
     torch._foreach_copy_(whole, new[0].all)
     for s, value in zip(kept, new[1:], strict=True):
         torch._foreach_copy_(s, value.all)

@@ -22,6 +22,9 @@ from .sgd import SGD
 from .yogi import Yogi
 
 __all__ = [
+    "LAMB",
+    "MSVAG",
+    "SGD",
     "ACProp",
     "AMSBelief",
     "AMSBound",
@@ -32,13 +35,10 @@ __all__ = [
     "AdamW",
     "EAdam",
     "Fromage",
-    "LAMB",
     "Lion",
-    "MSVAG",
     "NAdam",
     "Padam",
     "RAdam",
     "RMSprop",
-    "SGD",
     "Yogi",
 ]

@@ -25,14 +25,14 @@ def scalars(
     rectify: str,
 ) -> tuple[Value, ...]:
     """What all weights share in step t = 1, 2, ..."""
-    mean = lr / (1 - beta1 ** t)
+    mean = lr / (1 - beta1**t)
     rho_inf = 2 / (1 - beta2) - 1
-    power = beta2 ** t
+    power = beta2**t
     rho = rho_inf - 2 * t * power / (1 - power)
     root = 1 / sqrt(1 - power)
     inner = eps if accumulate else 0.0
     if rectify == "none":
-        step, root, floor = mean, root, eps
+        step, floor = mean, eps
     elif rectify == "pytorch-0.0.5":
         step, root, floor = (
             where(
@@ -47,8 +47,11 @@ def scalars(
         step, root, floor = (
             where(
                 rho >= 5,
-                lambda: mean * sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
-                * sqrt(1 - power),
+                lambda: (
+                    mean
+                    * sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
+                    * sqrt(1 - power)
+                ),
                 lambda: mean,
             ),
             where(rho >= 5, lambda: 1.0, lambda: 0.0),

@@ -25,7 +25,7 @@ def scalars(
     base_lr: Value,
 ) -> tuple[Value, ...]:
     """What all weights share in step t = 1, 2, ..."""
-    step = lr * sqrt(1 - beta2 ** t) / (1 - beta1 ** t)
+    step = lr * sqrt(1 - beta2**t) / (1 - beta1**t)
     last = final_lr * lr / base_lr
     pace = gamma * t
     return beta1, 1 - beta1, beta2, 1 - beta2, eps, step, last * (pace / (pace + 1)), last * ((pace + 1) / pace)

@@ -24,15 +24,15 @@ def scalars(
     rectify: str,
 ) -> tuple[Value, ...]:
     """What all weights share in step t = 1, 2, ..."""
-    mean = lr / (1 - beta1 ** t)
+    mean = lr / (1 - beta1**t)
     rho_inf = 2 / (1 - beta2) - 1
-    power = beta2 ** t
+    power = beta2**t
     rho = rho_inf - 2 * t * power / (1 - power)
     root = 1 / sqrt(1 - power)
     inner = 0.0 if eps_in_max else eps
     raise_ = eps if eps_in_max else 0.0
     if rectify == "none":
-        step, root, floor, keep = mean, root, eps, 1.0
+        step, floor, keep = mean, eps, 1.0
     elif rectify == "pytorch-0.0.5":
         step, root, floor, keep = (
             where(
@@ -48,8 +48,11 @@ def scalars(
         step, root, floor, keep = (
             where(
                 rho >= 5,
-                lambda: mean * sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
-                * sqrt(1 - power),
+                lambda: (
+                    mean
+                    * sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
+                    * sqrt(1 - power)
+                ),
                 lambda: mean,
             ),
             where(rho >= 5, lambda: 1.0, lambda: 0.0),

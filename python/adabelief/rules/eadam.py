@@ -15,7 +15,7 @@ from .._words import Value, sqrt
 
 def scalars(t: Value, lr: Value, beta1: Value, beta2: Value, eps: Value) -> tuple[Value, ...]:
     """What all weights share in step t = 1, 2, ..."""
-    return beta1, 1 - beta1, beta2, 1 - beta2, eps, lr * sqrt(1 - beta2 ** t) / (1 - beta1 ** t)
+    return beta1, 1 - beta1, beta2, 1 - beta2, eps, lr * sqrt(1 - beta2**t) / (1 - beta1**t)
 
 
 def update(c: tuple[Value, ...], x: Value, g: Value, m: Value, v: Value) -> tuple[Value, ...]:

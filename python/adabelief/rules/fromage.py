@@ -25,15 +25,13 @@ def update(c: tuple[Value, ...], x: Value, g: Value) -> tuple[Value, ...]:
     norm_g = norm(g)
     step = where(norm_x == 0, lambda: step, lambda: where(norm_g == 0, lambda: step, lambda: step * norm_x / norm_g))
     x = (x - step * g) * scale
-    return x,
+    return (x,)
 
 
 RULE = Rule(
     name="fromage",
     states=(),
-    options=(
-        Option("lr", 0.01, 0.0, inf),
-    ),
+    options=(Option("lr", 0.01, 0.0, inf),),
     weight_decay=0.0,
     decay="coupled",
     presets={},

@@ -15,8 +15,8 @@ from .._words import Value, norm, sqrt, where
 
 def scalars(t: Value, lr: Value, beta1: Value, beta2: Value, eps: Value, lambda_: Value) -> tuple[Value, ...]:
     """What all weights share in step t = 1, 2, ..."""
-    mean = 1 / (1 - beta1 ** t)
-    root = 1 / sqrt(1 - beta2 ** t)
+    mean = 1 / (1 - beta1**t)
+    root = 1 / sqrt(1 - beta2**t)
     return beta1, 1 - beta1, beta2, 1 - beta2, eps, mean, root, lambda_, lr
 
 

@@ -15,7 +15,7 @@ from .._words import Value, maximum, where
 
 def scalars(t: Value, lr: Value, beta: Value) -> tuple[Value, ...]:
     """What all weights share in step t = 1, 2, ..."""
-    power = beta ** t
+    power = beta**t
     noise = where(beta == power, lambda: 0.0, lambda: (1 - beta) * (1 + power) / (2 * (beta - power)))
     return beta, 1 - beta, 1 / (1 - power), noise, lr
 

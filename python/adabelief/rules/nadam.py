@@ -26,7 +26,7 @@ def scalars(t: Value, lr: Value, beta1: Value, beta2: Value, eps: Value, momentu
         eps,
         lr * (1 - mu) / (1 - all),
         lr * next / (1 - all * next),
-        1 / sqrt(1 - beta2 ** t),
+        1 / sqrt(1 - beta2**t),
     )
 
 

@@ -15,7 +15,7 @@ from .._words import Value, maximum, sqrt
 
 def scalars(t: Value, lr: Value, beta1: Value, beta2: Value, eps: Value, partial: Value) -> tuple[Value, ...]:
     """What all weights share in step t = 1, 2, ..."""
-    step = lr * sqrt(1 - beta2 ** t) / (1 - beta1 ** t)
+    step = lr * sqrt(1 - beta2**t) / (1 - beta1**t)
     return beta1, 1 - beta1, beta2, 1 - beta2, eps, step, 2 * partial
 
 

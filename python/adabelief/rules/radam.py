@@ -16,14 +16,15 @@ from .._words import Value, sqrt, where
 def scalars(t: Value, lr: Value, beta1: Value, beta2: Value, eps: Value) -> tuple[Value, ...]:
     """What all weights share in step t = 1, 2, ..."""
     rho_inf = 2 / (1 - beta2) - 1
-    power = beta2 ** t
+    power = beta2**t
     rho = rho_inf - 2 * t * power / (1 - power)
-    step = lr / (1 - beta1 ** t)
+    step = lr / (1 - beta1**t)
     step, root, floor = (
         where(
             rho > 5,
-            lambda: step * sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
-            * sqrt(1 - power),
+            lambda: (
+                step * sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) * sqrt(1 - power)
+            ),
             lambda: step,
         ),
         where(rho > 5, lambda: 1.0, lambda: 0.0),

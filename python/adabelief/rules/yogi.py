@@ -26,7 +26,7 @@ def scalars(
         where(t == 1, lambda: beta1 * initial_accumulator, lambda: 0.0),
         where(t == 1, lambda: initial_accumulator, lambda: 0.0),
     )
-    return beta1, 1 - beta1, 1 - beta2, eps, lr / (1 - beta1 ** t), 1 / sqrt(1 - beta2 ** t), start_m, start_v
+    return beta1, 1 - beta1, 1 - beta2, eps, lr / (1 - beta1**t), 1 / sqrt(1 - beta2**t), start_m, start_v
 
 
 def update(c: tuple[Value, ...], x: Value, g: Value, m: Value, v: Value) -> tuple[Value, ...]:
