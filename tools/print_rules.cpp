@@ -226,7 +226,7 @@ std::vector<std::string> departures(const RuleInfo& rule, const std::vector<Case
     if (one.options[k] == cases[0].options[k]) continue;
     const OptionInfo& option = rule.options[k];
     const auto value = static_cast<std::size_t>(one.options[k]);
-    all.push_back("`" + std::string(option.name) + "` = " +
+    all.push_back(std::string("`") + std::string(option.name) + "` = " +
                   std::string(!option.is_bool ? option.choices[value]
                               : value != 0    ? "true"
                                               : "false"));

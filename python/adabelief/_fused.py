@@ -138,15 +138,14 @@ class Fused:
         return True
 
     def _beside(self, param: Tensor, here: Tensor, grad: Tensor) -> Tensor:
-        """A gradient as the core reads it: itself, or a copy of the weight's type and strides."""
+        """A gradient as the core reads it, alive until the step: itself, or a copy of the weight's type and strides."""
         _path.check_gradient(self._optimizer, param)
         grad = _path.local(self._rule, grad, param)
         if _path.is_dtensor(grad):
             grad = grad.redistribute(placements=param.placements)._local_tensor
         grad = _real(grad)
-        if grad.dtype == here.dtype and _strides(grad) == _strides(here) and not grad.is_neg() and type(grad) is Tensor:
-            return grad
-        grad = torch.empty_strided(here.shape, here.stride(), dtype=here.dtype).copy_(grad)
+        if grad.dtype != here.dtype or _strides(grad) != _strides(here) or grad.is_neg() or type(grad) is not Tensor:
+            grad = torch.empty_strided(here.shape, here.stride(), dtype=here.dtype).copy_(grad)
         self._copies.append(grad)
         return grad
 

@@ -64,7 +64,7 @@ class Optimizer(torch.optim.Optimizer):
         defaults = self._preset(preset, bool(given.get("amsgrad"))) | given
         if "decoupled_decay" in given and "fixed_decay" not in given:
             defaults["fixed_decay"] = False
-        if given.get("fixed_decay"):
+        if given.get("fixed_decay") and "decoupled_decay" not in given:
             defaults["decoupled_decay"] = False
         defaults |= {
             "state_dtype": torch.uint8 if state_dtype == "8bit" else state_dtype,

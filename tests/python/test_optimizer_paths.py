@@ -180,7 +180,9 @@ def test_the_path_is_the_first_that_can() -> None:
     assert not adabelief.AdaBelief([dense], foreach=True).param_groups[0]["fused"]
 
 
-@pytest.mark.parametrize("layout", ["transposed", "channels last", "slice", "gradient in other strides", "negative view"])
+@pytest.mark.parametrize(
+    "layout", ["transposed", "channels last", "slice", "gradient in other strides", "negative view"]
+)
 def test_views_and_strides_take_the_steps_of_plain_tensors(layout: str) -> None:
     generator = torch.Generator().manual_seed(1)
     start, gradient = (torch.randn(2, 6, 4, 4, generator=generator) for _ in range(2))
