@@ -513,3 +513,38 @@ def test_presets_are_those_of_the_rules() -> None:
     assert AdaBelief([torch.zeros(1)], rectify=True).param_groups[0]["rectify"] == "pytorch-0.2.1"
     group = adabelief.AdamW([torch.zeros(1)]).param_groups[0]
     assert group["weight_decay"] == 0.01 and group["decoupled_decay"]
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Any:
+    """Of one process."""
+    import torch.distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+@every_class
+def test_a_distributed_tensor_takes_the_steps_of_a_plain_one(cls: type[adabelief.Optimizer], mesh: Any) -> None:
+    from torch.distributed.tensor import DTensor, Shard, distribute_tensor
+
+    plain = torch.nn.Parameter(torch.randn(6, 4))
+    whole = torch.nn.Parameter(distribute_tensor(plain.detach().clone(), mesh, [Shard(0)]))
+    a, b = cls([plain], weight_decay=0.1), cls([whole], weight_decay=0.1)
+    for _ in range(3):
+        plain.grad = torch.randn(6, 4)
+        whole.grad = distribute_tensor(plain.grad.clone(), mesh, [Shard(0)])
+        a.step(), b.step()
+    torch.testing.assert_close(whole.full_tensor(), plain.detach(), rtol=1e-6, atol=1e-6)
+    assert all(isinstance(state, DTensor) for name, state in b.state[whole].items() if name != "step")
+    if not cls.rule.norms:
+        assert b._fused and torch.equal(whole.full_tensor(), plain)
+        for path in ({"foreach": True}, {"foreach": False, "fused": False}):
+            c = cls([whole], weight_decay=0.1, **path)
+            c.load_state_dict(b.state_dict())
+            c.step()
+    again = cls([whole])
+    again.load_state_dict(b.state_dict())
+    assert all(isinstance(state, DTensor) for name, state in again.state[whole].items() if name != "step")
