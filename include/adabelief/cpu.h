@@ -64,6 +64,7 @@ void use(Isa isa);
 struct Executor {
   int (*threads)();
   void (*run)(int tasks, void (*task)(void* context, int index), void* context);
+  int most = std::numeric_limits<int>::max();  ///< no more tasks than this, whatever `threads` says
 };
 
 extern const Executor openmp;  ///< OpenMP's threads (omp_set_num_threads, OMP_NUM_THREADS); the default
