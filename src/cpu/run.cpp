@@ -115,13 +115,13 @@ void parts(std::span<const Job> jobs, const Executor& executor) {
   }
 }
 
-// A part of a job of which all is in float: what is not so in memory is in `room`, of n elements an array.
+// A part of a job of which all is in float: what is not so in memory is in `room`, of whole groups an array.
 Job in_floats(const Job& job, std::size_t first, std::size_t n, float* room) {
   Job part = job;
   part.n = n;
   const auto place = [&](bool is_float, const void* memory) {
     if (is_float) return const_cast<float*>(static_cast<const float*>(memory)) + first;
-    return std::exchange(room, room + n);
+    return std::exchange(room, room + codes_of(n));
   };
   part.weights = place(job.weights_type == Type::float32, job.weights);
   part.gradient = place(job.gradient_type == Type::float32, job.gradient);
