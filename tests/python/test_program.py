@@ -487,6 +487,15 @@ def test_every_experiment_of_the_project_can_be_read_and_lists_its_trials(here: 
 # advise
 
 
+def test_an_instruction_set_that_the_machine_lacks_is_refused(here: Here) -> None:
+    done = here("advise", "adabelief", ADABELIEF_ISA="mmx")
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"adabelief: ADABELIEF_ISA=mmx is none of baseline(, \w+)*, which this machine has; unset it to run the widest\n",
+        done.stderr,
+    )
+
+
 def test_advise_says_what_a_rule_does_with_its_options_and_warns(here: Here) -> None:
     done = here("advise", "adabelief")
     assert (done.returncode, done.stderr) == (0, "")
