@@ -16,8 +16,10 @@ PAPER = Path(__file__).parents[1] / "paper"
 @dataclass(frozen=True)
 class Value:
     value: float  # of one run that has a last epoch too: its best
-    spread: float | None = None  # one standard deviation over runs
-    last: float | None = None
+    text: str  # with its spread, one standard deviation over runs, or with the last epoch, in the digits of the source
+    source: str  # where it stands
+    spread: bool = False
+    last: bool = False
 
 
 @dataclass
@@ -26,7 +28,6 @@ class Source:
 
     name: str
     values: dict[str, Value]
-    about: dict[str, str]  # what a note says: where the values stand -> the labels that they are of
     read_off: bool = False
 
     def of(self, label: str) -> Value | None:
@@ -42,7 +43,8 @@ class Published:
 
 @cache
 def _files() -> tuple[dict[str, Any], dict[str, Any]]:
-    return tomllib.loads((PAPER / "results.toml").read_text()), json.loads((PAPER / "curves.json").read_text())
+    results = tomllib.loads((PAPER / "results.toml").read_text(), parse_float=str)  # digits as they were reported
+    return results, json.loads((PAPER / "curves.json").read_text())
 
 
 def published(key: str, better: str) -> Published:
@@ -52,24 +54,27 @@ def published(key: str, better: str) -> Published:
     best = max if better == "higher" else min
     sources = []
     for name in ("paper", "replication"):
-        if found := results[key].get(name):
-            values = {}
-            if found.get("curve"):
-                values = {label: Value(best(c["test"]), last=c["test"][-1]) for label, c in recorded.items()}
-            for label, value in found.items():
-                if label not in ("source", "curve", "read_off"):
-                    given = value if isinstance(value, dict) else {"value": value}
-                    given = Value(given.get("value", given.get("best")), given.get("spread"), given.get("last"))
-                    values[label.lower()] = given
-            sources.append(Source(name, values, {found["source"]: ""}, found.get("read_off", False)))
+        found = dict(results[key].get(name, {}))
+        where, read_off = found.pop("source", ""), found.pop("read_off", False)
+        values = {}
+        if found.pop("curve", False):
+            found |= {
+                label: {"best": f"{best(c['test']):.2f}", "last": f"{c['test'][-1]:.2f}"}
+                for label, c in recorded.items()
+            }
+        for label, value in found.items():
+            of = value if isinstance(value, dict) else {"value": value}
+            number, spread, last = of.get("value", of.get("best")), of.get("spread"), of.get("last")
+            text = f"{number} ± {spread}" if spread else f"{number} / {last}" if last else f"{number}"
+            values[label.lower()] = Value(float(number), f"{'≈ ' * read_off}{text}", where, bool(spread), bool(last))
+        if values:
+            sources.append(Source(name, values, read_off))
     return Published(results[key]["metric"], sources, recorded)
 
 
 def given(entries: list[dict[str, Any]]) -> Published:
     """What an experiment's own [[paper]] tables give."""
-    about: dict[str, list[str]] = {}
-    for entry in entries:
-        about.setdefault(entry.get("source", "source not given"), []).append(entry["label"])
-    values = {entry["label"].lower(): Value(entry["value"]) for entry in entries}
-    source = Source("paper", values, {text: ", ".join(labels) for text, labels in about.items()})
-    return Published(sources=[source] if entries else [])
+    values = {
+        e["label"].lower(): Value(e["value"], f"{e['value']:g}", e.get("source", "source not given")) for e in entries
+    }
+    return Published(sources=[Source("paper", values)] if values else [])

@@ -150,6 +150,12 @@ class Section:
         return (self.trials + self.search)[0].config["metric"]
 
     @property
+    def split(self) -> str:
+        """The data that the metric is measured on; "" where there is none, as with a function of weights alone."""
+        first = (self.trials + self.search)[0].config
+        return first["metric"].get("split", "test") if first.get("data", {}).get("name") else ""
+
+    @property
     def better(self) -> str:
         return "lower" if self.metric.get("better") == "lower" else "higher"
 
@@ -227,18 +233,18 @@ PAIRING = ("data.sha256", "steps", "epochs", "batch", "precision")
 SETTINGS = ("rule", "options", "schedule", *PAIRING, "states", "threads", "channels_last", "torch", "commit")
 
 
-def _check(value: Any, shape: Any, name: str) -> None:
+def check(value: Any, shape: Any, name: str) -> None:
     """Raises Damaged, naming what is not of its shape."""
     if isinstance(shape, dict) and isinstance(value, dict):
         for key, inner in shape.items():
             name = key.removesuffix("?")
             if name in value or name == key:
-                _check(value.get(name), inner, name)
+                check(value.get(name), inner, name)
     elif isinstance(shape, list | tuple) and isinstance(value, list):
         if isinstance(shape, tuple) and len(value) != len(shape):
             raise Damaged(f"{name} is not a list of {len(shape)}")
         for item in value:
-            _check(item, shape[0], name)
+            check(item, shape[0], name)
     else:
         kind = {dict: "an object", list: "a list", tuple: "a list"}.get(type(shape)) or {
             dict: "an object",
@@ -260,12 +266,12 @@ def _number(line: Json, key: str) -> float | None:
     value = line.get(key)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
-    _check(value, float, key)
+    check(value, float, key)
     return value
 
 
 def _evaluation(line: Json, after: int) -> Evaluation:
-    _check(line, EVALUATION, "the line")
+    check(line, EVALUATION, "the line")
     step = line["step"]
     if step <= after:
         raise Damaged(f"step {step} after step {after}")
@@ -274,13 +280,13 @@ def _evaluation(line: Json, after: int) -> Evaluation:
     if isinstance(point, list) and None in point:  # beyond all numbers
         point = None
     if point is not None:
-        _check(point, (float, float), "point")
+        check(point, (float, float), "point")
     return Evaluation(step, line["epoch"], line["seconds"], line.get("optimizer_seconds", 0.0), *measured, point)
 
 
 def _samples(line: Json, folder: Path) -> Samples:
     """The line's picture, which must lie in the run's folder."""
-    _check(line, SAMPLES, "the line")
+    check(line, SAMPLES, "the line")
     path = (folder / line["file"]).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise Damaged(f"{line['file']} is not within the run's folder")
@@ -301,7 +307,7 @@ def _read_record(path: Path, warnings: list[str]) -> Trial | None:
             line = _parse(raw)
             kind = line.get("type") if isinstance(line, dict) else None
             if kind == "config":
-                _check(line, CONFIG, "the line")
+                check(line, CONFIG, "the line")
                 _check_surface(line.get("surface"))
                 trial = trial or Trial(path, line)
             elif kind == "evaluation" and trial:
@@ -309,7 +315,7 @@ def _read_record(path: Path, warnings: list[str]) -> Trial | None:
             elif kind == "samples" and trial:
                 trial.samples.append(_samples(line, path.parent.parent))
             elif kind == "end" and trial:
-                _check(line, END, "the line")
+                check(line, END, "the line")
                 if line["status"] not in ("finished", "diverged"):
                     raise Damaged("an end that is neither finished nor diverged")
                 trial.end = line
@@ -333,7 +339,7 @@ def _read_plan(folder: Path, warnings: list[str]) -> Json:
             plan["workload"] = [plan.get("workload")]
         if isinstance(plan, dict) and isinstance(plan.get("published"), str):
             plan["published"] = dict.fromkeys(plan["workload"], plan["published"])
-        _check(plan, PLAN, "the plan")
+        check(plan, PLAN, "the plan")
     except (OSError, ValueError) as error:
         warnings.append(f"{path}: damaged ({error}); read without the plan")
         return {}

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median, stdev
 from typing import Any
 
-from records import Evaluation, Section, Trial
 from scipy.special import stdtrit
+
+from records import Evaluation, Section, Trial
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ def outcome(trial: Trial, better: str) -> float:
     return pick(both, key=lambda e: e.valid_metric).test_metric if both else trial.final
 
 
+def validation(trial: Trial) -> float:
+    """What a finished trial of a search is chosen by; such a trial may have no test data, only a validation split."""
+    last = trial.evaluations[-1]
+    return last.test_metric if last.valid_metric is None else last.valid_metric
+
+
 def mean_train_loss(trial: Trial) -> float:
     """The mean over all steps, the area under the train loss: the smaller, the faster it fell."""
     steps = [0, *(e.step for e in trial.evaluations)]
@@ -128,9 +135,8 @@ class Verdict:
     diverged: tuple[int, int]  # trials of the rule, of the other
 
     @property
-    def better(self) -> bool:
-        """Whether the claim is one of being better, not one of being no worse."""
-        return self.claim["kind"] == "better"
+    def words(self) -> str:
+        return f"{self.state} at this budget" if self.state == "undecided" else self.state
 
 
 def judge(section: Section, claim: Mapping[str, Any]) -> Verdict | None:
