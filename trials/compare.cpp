@@ -164,8 +164,8 @@ std::string outcome(const Entry& e, bool live) {
   return e.share > 0 ? terminal::duration(left) + " left" : "starting";
 }
 
-// While trials run: the report, made again and again beside them. It ends when its standard input does, so that it
-// outlives this process only to make the page of a run that has stopped.
+// The report, made again and again while trials run. It ends when its standard input does, so with this process,
+// however that ends; of a run that was stopped it first makes the page once more.
 class Follower {
  public:
   explicit Follower(const fs::path& folder) {
@@ -185,9 +185,9 @@ class Follower {
   }
   Follower(const Follower&) = delete;
   ~Follower() {
-    if (!stop_wanted() && pid_ > 0) kill(pid_, SIGTERM);  // another report follows
-    close(input_);
-    while (pid_ > 0 && !stop_wanted() && waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    if (pid_ > 0 && !stop_wanted()) kill(pid_, SIGTERM);  // the last report is about to be made
+    if (input_ >= 0) close(input_);
+    while (pid_ > 0 && waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
 

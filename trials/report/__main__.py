@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+PAUSE = 10.0  # seconds at least between two reports of a run that is under way
 STOP = (signal.SIGINT, signal.SIGTERM)
 RESULTS = ("run", "workload", "rule", "seed", "epoch", "step", "seconds", "split", "metric", "value")
 
@@ -34,7 +35,9 @@ def results(sections: Iterable[Any]) -> Iterable[dict[str, Any]]:
                 values = {
                     ("train", "loss"): e.train_loss,
                     ("test", "loss"): e.test_loss,
-                    ("test", metric): e.test_metric,
+                    (section.split or "test", metric): e.test_metric,
+                    ("validation", "loss"): e.valid_loss,
+                    ("validation", metric): e.valid_metric,
                 }
                 head = (trial.run, section.workload, trial.label, trial.seed, e.epoch, e.step, e.seconds)
                 for (split, name), value in values.items():
@@ -110,7 +113,7 @@ def report(folders: list[Path], out: Path, quiet: bool, live: int = 0) -> None:
     header = f"> Warnings:\n{''.join(f'> - {w}{chr(10)}' for w in warnings)}\n" if warnings else ""
     texts = {
         "results.csv": as_csv(RESULTS, results(sections)),
-        "summary.csv": as_csv(rows[0], rows),
+        "summary.csv": as_csv(tables[0].fields, rows),
         "report.md": header + "\n".join(map(markdown, tables)),
         "report.json": digest(tables, bool(live)),
         "index.html": page(tables, warnings, out, live),
@@ -168,13 +171,13 @@ def follow(folders: list[Path], out: Path) -> None:
         with contextlib.suppress(ReportError), contextlib.redirect_stdout(io.StringIO()):  # such as: no record yet
             report(folders, out, True, live)
 
-    pause, seen = 10.0, 0.0
+    pause, seen = PAUSE, 0.0
     while not select.select([sys.stdin], [], [], pause)[0]:
         newest = max((p.stat().st_mtime for f in folders for p in (f / "records").glob("*")), default=0.0)
         if newest > seen:
             before, seen = time.process_time(), newest
             made(max(5, round(pause)))
-            pause = max(10.0, 50 * (time.process_time() - before))
+            pause = max(PAUSE, 50 * (time.process_time() - before))
     if seen:
         made(0)
 

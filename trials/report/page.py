@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
-
 from figures import COLORS, curves, dots, tuning
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from motion import motion
+from plotly.offline import get_plotlyjs
 from records import Section
 from table import Table, verdict_words
 

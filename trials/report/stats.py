@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median, stdev
 from typing import Any
 
-from scipy.special import stdtrit
-
 from records import Evaluation, Section, Trial
+from scipy.special import stdtrit
 
 
 @dataclass(frozen=True)

@@ -306,15 +306,21 @@ class Table:
     def shown(self) -> list[Column]:
         return [column for column in self.columns if column.shown]
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What stands in each line of summary.csv."""
+        section = self.section
+        given = {"experiment": section.experiment, "workload": section.workload, "metric": self.metric}
+        return {**given, "unit": self.unit, "tuned": "yes" if section.main else ""}
+
+    @property
+    def fields(self) -> list[str]:
+        """The columns of summary.csv."""
+        return [*self.about, *(name for column in self.columns for name in column.fields)]
+
     def csv(self) -> list[dict[str, Any]]:
-        about = {
-            "experiment": self.section.experiment,
-            "workload": self.section.workload,
-            "metric": self.metric,
-            "unit": self.unit,
-        }
         return [
-            {**about, **{name: get(row) for column in self.columns for name, get in column.fields.items()}}
+            {**self.about, **{name: get(row) for column in self.columns for name, get in column.fields.items()}}
             for row in self.rows
         ]
 
@@ -459,7 +465,7 @@ def plain(table: Table, width: int = 100, style: Callable[[str, bool], str] = la
     room = 0
     for column in table.shown:
         cells = [(column.text(row), column.strong(row)) for row in table.rows]
-        wide = max(min(len(column.title), 8), *(len(text) for text, _ in cells))
+        wide = max([min(len(column.title), 8), *(len(text) for text, _ in cells)])
         while len(title := textwrap.wrap(column.title, wide, break_long_words=False)) > 4:
             wide += 1
         wide = max(wide, *map(len, title))
