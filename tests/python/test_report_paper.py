@@ -76,17 +76,17 @@ def test_the_best_and_the_last_of_a_recorded_curve_are_those_of_the_authors_log(
 
 
 def test_published_numbers_stand_beside_ours_with_their_digits_spread_and_source(tmp_path: Path) -> None:
-    fid = {"name": "FID", "unit": "", "better": "lower", "split": ""}
+    fid = {"name": "FID (Inception)", "unit": "", "better": "lower", "split": ""}
     write_plan(tmp_path, ["Adam", "RMSprop"], [1], baseline="Adam", target=None, paper=None, published="wgan")
     write_record(tmp_path, "Adam", 1, [400.0, 200.0, 99.0], metric=fid)
     write_record(tmp_path, "RMSprop", 1, [400.0, 200.0, 96.0], metric=fid)
     text = markdown(Table.of(sections_of(tmp_path)[0]))
     header, adam, rms = (line for line in text.splitlines() if line.startswith("|") and "---" not in line)
-    assert header.startswith("| rule | paper | replication | final FID | best FID |")
+    assert header.startswith("| rule | paper | replication | final FID (Inception) | best FID (Inception) |")
     assert adam.startswith("| Adam | ≈ 98 | 106.38 ± 9.76 | 99.00 |")
     assert rms.startswith("| **RMSprop** | ≈ 95 | – | **96.00** |")
     assert "- Paper: figure 6, medians of 5 runs; ≈ is read off a figure." in text
-    assert "test FID" not in text and "test set" not in text
+    assert "test FID (Inception)" not in text and "test set" not in text
     assert report(tmp_path).returncode == 0
     row = read_csv(tmp_path / "summary.csv")[0]
     assert (row["paper_value"], row["replication_value"], row["replication_text"]) == (
@@ -292,13 +292,14 @@ def tuned(tmp_path: Path) -> Path:
     write_finals(run, "B", B3)
     for label, finals in (("A", [82.0, 83.1, 83.9]), ("B", [81.0, 82.0, 83.0])):
         for seed, final in enumerate(finals, 11):
-            write_record(run, label, seed, [10.0, final], tuned=True, run=f"{label.lower()}-tuned-s{seed}")
+            write_record(run, f"{label} (tuned)", seed, [10.0, final], run=f"{label.lower()}-tuned-s{seed}")
         for k, (lr, end) in enumerate(((1e-4, "finished"), (1e-3, "finished"), (1e-2, "finished"), (1.0, "diverged"))):
             options = {"lr": lr, "beta1": 0.9, "eps": 1e-8 if label == "A" else 10.0 ** -(k + 3)}
             record = {"tuning": True, "run": f"{label.lower()}-search-{k}", "options": options}
-            write_record(run, label, 1, [10.0, [70.0, 75.0, 72.0, 1.0][k]], end, **record)
+            write_record(run / "tuning", label, 1, [10.0, [70.0, 75.0, 72.0, 1.0][k]], end, **record)
     plan = json.loads((run / "experiment.json").read_text())
-    plan["trials"] += [{"label": label, "seed": seed, "tuned": True} for label in "AB" for seed in (11, 12, 13)]
+    plan["trials"] += [{"label": f"{a} (tuned)", "seed": seed, "tuned": True} for a in "AB" for seed in (11, 12, 13)]
+    plan["tuning"] = {"trials": 4, "seed": 1, "search": [{"label": "A"}, {"label": "B"}]}
     (run / "experiment.json").write_text(json.dumps(plan))
     return run
 
@@ -449,7 +450,7 @@ def test_a_report_within_runs_renews_their_list_with_the_newest_first(tuned: Pat
     ]  # fmt: skip
     assert 'href="other/2026-02-01T00-00-00/index.html"' in page and "<script" not in page
     assert "A is as good as B (tuned): <strong>supported</strong>" in page
-    assert "no report yet" in page and page.count(">finished<") == 2 and "12 of 12 trials" not in page
+    assert "no report yet" in page and page.count(">finished<") == 2 and "20 of 20 trials" in page
     again = report("--index", root, "--out", root.parent)
     assert again.stdout == f"{root.parent / 'index.html'}\n"
     assert 'href="runs/other/2026-02-01T00-00-00/index.html"' in (root.parent / "index.html").read_text()

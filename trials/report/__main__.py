@@ -173,7 +173,7 @@ def follow(folders: list[Path], out: Path) -> None:
 
     pause, seen = PAUSE, 0.0
     while not select.select([sys.stdin], [], [], pause)[0]:
-        newest = max((p.stat().st_mtime for f in folders for p in (f / "records").glob("*")), default=0.0)
+        newest = max((p.stat().st_mtime for f in folders for p in f.rglob("*.jsonl*")), default=0.0)
         if newest > seen:
             before, seen = time.process_time(), newest
             made(max(5, round(pause)))

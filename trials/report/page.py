@@ -46,7 +46,7 @@ def environment() -> Environment:
 def progress(tables: list[Table]) -> tuple[int, int]:
     """How many trials have ended, of how many: those that were planned and those that there are."""
     trials = [t for table in tables for t in (*table.section.trials, *table.section.search)]
-    planned = sum(len(table.section.plan.get("trials", [])) for table in tables)
+    planned = sum(table.section.planned for table in tables)
     return sum(t.end is not None for t in trials), max(planned, len(trials))
 
 

@@ -132,6 +132,14 @@ class Section:
         return title + tuned + (" (reduced)" if self.reduced else "")
 
     @property
+    def planned(self) -> int:
+        """How many trials are to come or have come, as far as a plan tells; those of the search too."""
+        trials = [*self.plan.get("trials", [])]
+        tuning = self.plan.get("tuning", {}) if self.main is None else {}
+        searches = [s for s in tuning.get("search", []) if s.get("workload", self.workload) == self.workload]
+        return len(trials) + tuning.get("trials", 0) * len(searches)
+
+    @property
     def is_tuned(self) -> bool:
         return any(t.tuned for t in self.trials)
 
@@ -216,6 +224,7 @@ PLAN = {
     "target?": {"value": float},
     "paper?": [{"label": str, "value": float, "source?": str, "workload?": str}],
     "published?": dict,
+    "tuning?": {"trials?": int, "search?": [{"workload?": str}]},
     "claims?": [
         {
             **dict.fromkeys(("text", "metric", "rule", "versus", "kind"), str),
@@ -346,6 +355,12 @@ def _read_plan(folder: Path, warnings: list[str]) -> Json:
     return plan
 
 
+def _records(folder: Path) -> list[Path]:
+    """The records of a run, and those of its search."""
+    places = (folder / "records", folder / "tuning" / "records")
+    return sorted(p for place in places for p in place.glob("*") if p.name.endswith((".jsonl", ".jsonl.part")))
+
+
 def _keep_newest(trials: list[Trial], warnings: list[str]) -> list[Trial]:
     """One trial a label and seed: an ended one before an unfinished one, then the one started last."""
     kept: dict[tuple[str, int], Trial] = {}
@@ -425,6 +440,9 @@ def read_folders(folders: list[Path], live: bool = False) -> tuple[list[Section]
     warnings: list[str] = []
     for folder in folders:
         plan = _read_plan(folder, warnings)
+        tuned = {t["label"]: t["label"].removesuffix(" (tuned)") for t in plan.get("trials", []) if t.get("tuned")}
+        for trial in plan.get("trials", []):
+            trial["label"] = tuned.get(trial["label"], trial["label"])
         for workload in plan.get("workload", []):
             key = (plan.get("name", ""), workload)
             section = sections.setdefault(key, Section(*key))
@@ -437,9 +455,10 @@ def read_folders(folders: list[Path], live: bool = False) -> tuple[list[Section]
                 for t in section.plan.get("trials", []) + own["trials"]
             }
             section.plan = {**plan, **own, **section.plan, "trials": list(planned.values())}
-        paths = [p for p in (folder / "records").glob("*") if p.name.endswith((".jsonl", ".jsonl.part"))]
-        for path in sorted(paths):
+        for path in _records(folder):
             if trial := _read_record(path, warnings):
+                if trial.label in tuned:  # tuned ones stand beside others of the same label
+                    trial.config |= {"label": tuned[trial.label], "tuned": True}
                 key = (trial.config.get("experiment") or plan.get("name", ""), trial.config["workload"])
                 section = sections.setdefault(key, Section(*key))
                 (section.search if trial.tuning else section.trials).append(trial)
