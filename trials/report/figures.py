@@ -315,7 +315,11 @@ def dots(table: Table, metric_title: str) -> Json:
         "showlegend": False,
         "hovermode": "closest",
         "modebar": {"orientation": "v"},
-        "xaxis": {"title": {"text": f"final {metric_title}"}, "zeroline": False, "type": "log" if log else "linear"},
+        "xaxis": {
+            "title": {"text": f"{table.outcome} {metric_title}"},
+            "zeroline": False,
+            "type": "log" if log else "linear",
+        },
         "yaxis": {
             "tickvals": list(places.values()),
             "ticktext": names,

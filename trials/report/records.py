@@ -196,6 +196,8 @@ class Section:
         return [t for t in self.trials if t.label == label and status in (None, t.status)]
 
 
+TUNED = " (tuned)"  # at the end of the label of trials with the options that a search chose
+
 # What is read of each kind of line and of the plan: a type, {key: shape}, [shape] or (shape, shape), a list of two;
 # float stands for every finite number. A key with ? may be absent.
 CONFIG = {
@@ -440,9 +442,11 @@ def read_folders(folders: list[Path], live: bool = False) -> tuple[list[Section]
     warnings: list[str] = []
     for folder in folders:
         plan = _read_plan(folder, warnings)
-        tuned = {t["label"]: t["label"].removesuffix(" (tuned)") for t in plan.get("trials", []) if t.get("tuned")}
-        for trial in plan.get("trials", []):
-            trial["label"] = tuned.get(trial["label"], trial["label"])
+        tuned = {}  # labels in the run's files -> those of the rules, beside which they stand in the report
+        for planned in plan.get("trials", []):
+            if planned.get("tuned") and planned["label"].endswith(TUNED):
+                tuned[planned["label"]] = planned["label"].removesuffix(TUNED)
+                planned["label"] = tuned[planned["label"]]
         for workload in plan.get("workload", []):
             key = (plan.get("name", ""), workload)
             section = sections.setdefault(key, Section(*key))
@@ -457,7 +461,7 @@ def read_folders(folders: list[Path], live: bool = False) -> tuple[list[Section]
             section.plan = {**plan, **own, **section.plan, "trials": list(planned.values())}
         for path in _records(folder):
             if trial := _read_record(path, warnings):
-                if trial.label in tuned:  # tuned ones stand beside others of the same label
+                if trial.label in tuned:
                     trial.config |= {"label": tuned[trial.label], "tuned": True}
                 key = (trial.config.get("experiment") or plan.get("name", ""), trial.config["workload"])
                 section = sections.setdefault(key, Section(*key))
