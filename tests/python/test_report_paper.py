@@ -174,7 +174,8 @@ B3 = [80.0, 81.0, 82.0]
         ([80.0, 81.1, 81.9], {}, "supported"),  # 0 ± 0.25 above -0.5
         ([79.0, 80.1, 80.9], {}, "not supported"),  # -1 ± 0.25 below -0.5
         ([79.0, 81.1, 82.9], {}, "undecided"),  # 0 ± 2.4
-        ([79.4, 80.6, 81.5], {}, "undecided"),  # -0.5 ± 0.25, across the margin
+        ([79.5, 80.7, 81.6], {}, "undecided"),  # -0.4 ± 0.25, across the margin
+        ([79.3, 80.5, 81.4], {}, "undecided"),  # -0.6 ± 0.25
         ([80.0, 81.1, 81.9], {"kind": "better", "margin": 0.0}, "undecided"),
         ([81.0, 82.1, 82.9], {"kind": "better", "margin": 0.0}, "supported"),
         ([81.0, 82.1, 82.9], {"kind": "better", "margin": 2.0}, "not supported"),  # better, but by less than claimed
