@@ -52,8 +52,8 @@ inline constexpr std::array<std::string_view, 3> isa_names{"baseline", "avx2", "
 /// Whether this machine has it.
 bool has(Isa isa);
 
-/// The one in use: the environment's ADABELIEF_ISA where it names one that this machine has, else the widest (and then
-/// a line on stderr says what was wrong with the name).
+/// The one in use: what the environment's ADABELIEF_ISA names, else the widest. Throws std::invalid_argument, as does
+/// every step then, where this machine lacks what is named.
 Isa isa();
 
 /// Use another from the next step on, in every optimizer. Throws std::invalid_argument where the machine lacks it.

@@ -150,44 +150,56 @@ struct Largest {
   }
 };
 
-// What a head says, in the places of a float's bits: that of code 0, the least that a number becomes which is not zero,
-// and which bits are a code's size and sign.
-struct Head {
-  static constexpr std::uint32_t no_sign = 0x8000, all_nan = 0x7fc00000 >> 20 | no_sign;
+// A head is the exponent, and 3 bits of mantissa, of its group's largest number rounded up, and whether there are
+// signs.
+constexpr std::uint32_t no_sign = 0x8000, all_nan = 0x7fc00000 >> 20 | no_sign;
+ADABELIEF_INLINE std::uint16_t head_of(const Largest& largest) {
+  return static_cast<std::uint16_t>((largest.size() + 0xfffff) >> 20 | (largest.has_signs() ? 0 : no_sign));
+}
 
-  std::uint32_t base, least, size, sign;
+// The codes of a group, in the uppermost byte of a word.
+template <bool has_signs>
+struct Codes {
+  static constexpr std::uint32_t size = has_signs ? 0x7f00000 : 0xff00000, sign = has_signs ? 0x80000000 : 0;
 
-  ADABELIEF_INLINE explicit Head(std::uint32_t head) {
-    const bool has_signs = (head & no_sign) == 0;
+  std::uint32_t base;  // what a float's bits are above its code's
+
+  ADABELIEF_INLINE explicit Codes(std::uint32_t head) {
     const std::uint32_t largest = (head & 0x7ff) << 20;
-    size = has_signs ? 0x7f00000 : 0xff00000;
-    sign = has_signs ? 0x80000000 : 0;
     base = largest < size ? 0 : largest - size;
-    least = has_signs ? base : base + (1 << 20);
   }
-  ADABELIEF_INLINE static std::uint16_t of(const Largest& largest) {
-    return static_cast<std::uint16_t>((largest.size() + 0xfffff) >> 20 | (largest.has_signs() ? 0 : no_sign));
-  }
-
-  // The code in the uppermost byte of a word.
   ADABELIEF_INLINE float decode(std::uint32_t word) const {
     const std::uint32_t at = word >> 4 & size;
     return number((at == 0 ? 0 : at + base) | (word & sign));
   }
   // With random bits below 2^20 (0: towards zero).
   ADABELIEF_INLINE std::uint32_t encode(float x, std::uint32_t random) const {
-    const std::uint32_t a = bits(x) & magnitude, above = a + random, at = (above < least ? least : above) - base;
-    return ((a == 0 ? 0 : at) << 4 | (bits(x) & sign)) & 0xff000000;
+    const std::uint32_t above = (bits(x) & ~sign) + random, least = has_signs ? base : base + (1 << 20);
+    const std::uint32_t at = (above < least ? least : above) - base;
+    return ((has_signs || bits(x) != 0 ? at : 0) << 4 | (bits(x) & sign)) & 0xff000000;
   }
 };
 
-ADABELIEF_INLINE void load_group(const Group& from, float* to) {
-  const Head head(*from.head);
-  for (std::size_t i = 0; i < quarter; ++i) {
-    const std::uint32_t word = from.words[i];
-    to[i] = head.decode(word << 24), (to + quarter)[i] = head.decode(word << 16);
-    (to + 2 * quarter)[i] = head.decode(word << 8), (to + 3 * quarter)[i] = head.decode(word);
+// Calls f(std::true_type) or f(std::false_type).
+template <class F>
+ADABELIEF_INLINE void as_type(bool value, F f) {
+  if (value) {
+    f(std::true_type{});
+  } else {
+    f(std::false_type{});
   }
+}
+#define ADABELIEF_INLINE_LAMBDA __attribute__((always_inline))
+
+ADABELIEF_INLINE void load_group(const Group& from, float* to) {
+  as_type((*from.head & no_sign) == 0, [&](auto has_signs) ADABELIEF_INLINE_LAMBDA {
+    const Codes<has_signs> codes(*from.head);
+    for (std::size_t i = 0; i < quarter; ++i) {
+      const std::uint32_t word = from.words[i];
+      to[i] = codes.decode(word << 24), (to + quarter)[i] = codes.decode(word << 16);
+      (to + 2 * quarter)[i] = codes.decode(word << 8), (to + 3 * quarter)[i] = codes.decode(word);
+    }
+  });
 }
 
 // The random bits that a word's four codes are rounded with.
@@ -204,35 +216,46 @@ struct Down {
   ADABELIEF_INLINE std::uint32_t next(std::uint32_t) const { return 0; }
 };
 
-// A group of one state, or of each of two, whose random bits are the parts of one number.
+// The codes of a group of one state, or of each of two, whose random bits are the parts of one number.
+template <class Round, std::size_t count, bool... has_signs>
+ADABELIEF_INLINE void store_codes(const std::array<const float*, count>& from, const std::array<Group, count>& to,
+                                  const Round& round, const Codes<has_signs>&... codes) {
+#pragma GCC ivdep
+  for (std::uint32_t i = 0; i < quarter; ++i) {
+    std::array<std::uint32_t, count> words{};
+    std::uint32_t random = round.first(i);
+    const auto add = [&](std::uint32_t start) ADABELIEF_INLINE_LAMBDA {
+      std::size_t k = 0;
+      ((words[k] = words[k] >> 8 | codes.encode((from[k] + start)[i], k == 0 ? random & 0xfffff : random >> 12), ++k),
+       ...);
+      random = round.next(random);
+    };
+    add(0), add(quarter), add(2 * quarter), add(3 * quarter);
+    for (std::size_t k = 0; k < count; ++k) to[k].words[i] = words[k];
+  }
+}
+
 template <class Round, std::size_t count>
 ADABELIEF_INLINE void store_groups(const std::array<const float*, count>& from, const std::array<Group, count>& to,
                                    const Round& round) {
   std::array<Largest, count> largest{};
   for (std::size_t k = 0; k < count; ++k) {
     for (std::size_t i = 0; i < group; ++i) largest[k].add(from[k][i]);
-    *to[k].head = Head::of(largest[k]);
+    *to[k].head = head_of(largest[k]);
   }
-  [&]<std::size_t... k>(std::index_sequence<k...>) __attribute__((always_inline)) {
-    const std::array<Head, count> heads{Head(*to[k].head)...};
-#pragma GCC ivdep
-    for (std::uint32_t i = 0; i < quarter; ++i) {
-      std::array<std::uint32_t, count> words{};
-      std::uint32_t random = round.first(i);
-      const auto add = [&](std::uint32_t start) __attribute__((always_inline)) {
-        ((words[k] = words[k] >> 8 | heads[k].encode((from[k] + start)[i], k == 0 ? random & 0xfffff : random >> 12)),
-         ...);
-        random = round.next(random);
-      };
-      add(0), add(quarter), add(2 * quarter), add(3 * quarter);
-      ((to[k].words[i] = words[k]), ...);
+  as_type(largest[0].has_signs(), [&](auto first) ADABELIEF_INLINE_LAMBDA {
+    if constexpr (count == 1) {
+      store_codes(from, to, round, Codes<first>(*to[0].head));
+    } else {
+      as_type(largest[1].has_signs(), [&](auto second) ADABELIEF_INLINE_LAMBDA {
+        store_codes(from, to, round, Codes<first>(*to[0].head), Codes<second>(*to[1].head));
+      });
     }
-  }
-  (std::make_index_sequence<count>{});
+  });
   for (std::size_t k = 0; k < count; ++k) {
     if (largest[k].size() < infinity) continue;
     std::memset(to[k].words, 255, group);  // all of it is NaN, so that it shows
-    *to[k].head = Head::all_nan;
+    *to[k].head = all_nan;
   }
 }
 
