@@ -228,7 +228,7 @@ AnyOptimizer::Tensor AnyOptimizer::place(Weights weights, std::size_t group) con
                                 std::string(state_type_names[int(storage_.states)]) +
                                 " are for weights that are computed in float, got float64");
   }
-  return {weights, group, 0, storage_.states_of(weights.type, weights.size)};
+  return {weights, group, 0, storage_.states_of(weights.type, weights.size), tensors_.size()};
 }
 
 void AnyOptimizer::append(Tensor tensor) {
@@ -301,7 +301,8 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
     }
     cpu::Job& job = jobs_[place++];
     job.coupled = decayed.coupled, job.lost = decayed.lost, job.scalars = scalars;
-    job.key = storage_.key(i, tensor.steps);
+    job.key = storage_.key(tensor.whole, tensor.steps);
+    job.offset = tensor.offset;
   }
   cpu::run(jobs_, *executor_);
 }
@@ -326,6 +327,11 @@ void AnyOptimizer::set_steps(std::int64_t steps, std::size_t tensor) {
                                 std::to_string(steps));
   }
   tensors_[tensor].steps = steps;
+}
+
+void AnyOptimizer::set_part(std::size_t whole, std::size_t offset, std::size_t tensor) {
+  this->tensor(tensor);
+  tensors_[tensor].whole = whole, tensors_[tensor].offset = offset;
 }
 
 std::size_t AnyOptimizer::find_state(std::string_view name) const {

@@ -195,7 +195,8 @@ void AnyOptimizer::load(std::istream& in, const std::string& file) {
       r.fail("the file is damaged: " + tensor + " after " + std::to_string(steps) + " steps");
     const bool rest = storage_.keeps_rest(weights.type);
     count("the number of states of " + tensor, rule_->states.size() + rest);
-    Tensor& loaded = tensors.emplace_back(Tensor{weights, std::size_t(group), steps, tensors_[i].state_type});
+    Tensor& loaded = tensors.emplace_back(
+        Tensor{weights, std::size_t(group), steps, tensors_[i].state_type, tensors_[i].whole, tensors_[i].offset});
     allocate(loaded);
     const cpu::Job job = this->job(loaded);
     for (std::size_t k = 0; k < rule_->states.size(); ++k) {

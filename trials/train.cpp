@@ -216,6 +216,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
        {"machine", machine()},
        {"data", {{"name", workload->data_name()}, {"sha256", workload->data_sha256()}}},
        {"started", now()}});
+  if (metric.split != "test") config["metric"]["split"] = metric.split;
   if (metric.goal) config["metric"]["goal"] = *metric.goal;
   if (const Json surface = workload->surface(); !surface.is_null()) config["surface"] = surface;
   record.line(config);

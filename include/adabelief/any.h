@@ -173,6 +173,11 @@ class AnyOptimizer {
   void set_steps(std::int64_t steps, std::size_t tensor = 0);
   static constexpr std::int64_t max_steps = std::int64_t{1} << 53;  ///< a formula counts them in a double
 
+  /// Says that a tensor is a part of one that is split: from element `offset` on of that which was added as number
+  /// `whole`. Its random bits are then those that the whole would have there, and so are all bits where it is cut at
+  /// multiples of 256, keeps its states in the same form, and has no norms.
+  void set_part(std::size_t whole, std::size_t offset, std::size_t tensor = 0);
+
   /// A state of a tensor, such as "exp_avg", where it is full: as many elements as its weights, of arithmetic(type).
   View state(std::string_view name, std::size_t tensor = 0) const;
   /// Its numbers, however they are kept.
@@ -205,6 +210,7 @@ class AnyOptimizer {
     std::size_t group;
     std::int64_t steps = 0;
     StateType state_type = StateType::full;
+    std::size_t whole = 0, offset = 0;  // of what it is a part, for its random bits
     StateMemory states{};
     std::unique_ptr<std::byte[], Free> memory{};  // that of the states, where it is not the caller's
   };
