@@ -27,7 +27,7 @@ setup: ## install what is missing: Debian packages, and Python packages in .venv
 build: ## build everything into build/
 	@tools/build release all
 
-docs: ## print docs/rules from the rules, and draw the pictures of docs/belief.md
+docs: ## print docs/rules and python/adabelief/rules from the rules, and draw the pictures of docs/belief.md
 	@tools/setup run
 	@tools/build release docs
 	@.venv/bin/python tools/plot_belief.py

@@ -111,11 +111,10 @@ def variants(cls: type[adabelief.Optimizer]) -> list[dict[str, Any]]:
             kinds.append([{option.name: choice} for choice in option.choices])
         elif isinstance(option.default, bool):
             kinds.append([{option.name: False}, {option.name: True}])
-    kinds.append([{}, {"maximize": True}])
     all = [numbers | {k: v for one in ones for k, v in one.items()} for ones in itertools.product(*kinds)]
     if cls.largest is not None:
         all += [numbers | {"amsgrad": True}, {"amsgrad": True, "maximize": True}]
-    return all + [{}] + [{"preset": preset} for preset in cls.rule.presets]
+    return all + [{}, {"maximize": True}] + [{"preset": preset} for preset in cls.rule.presets]
 
 
 def train(
