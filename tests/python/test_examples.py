@@ -38,9 +38,13 @@ def test_the_readme_shows_an_example_and_its_output_as_they_are(name: str) -> No
 
 def test_the_readmes_python_prints_what_it_says() -> None:
     readme = (ROOT / "README.md").read_text()
-    program, printed = re.search(r"^```python\n(.*?)^```\n\nprints\n\n```\n(.*?)^```", readme, re.DOTALL | re.MULTILINE).groups()
-    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True,
-                          env=os.environ | {"PYTHONPATH": str(ROOT / "python")})  # fmt: skip
+    shown = re.search(r"^```python\n(.*?)^```\n\nprints\n\n```\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    assert shown
+    program, printed = shown.groups()
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "python")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], check=False, capture_output=True, text=True, env=environment
+    )
     assert (done.stdout, done.stderr) == (printed, "")
 
 
