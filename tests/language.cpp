@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "average.h"
 #include "beam.h"
 #include "bleu.h"
 #include "data/text.h"
@@ -19,6 +20,7 @@
 #include "models/cross_entropy.h"
 #include "models/gpt.h"
 #include "models/transformer.h"
+#include "word_language.h"
 
 namespace adabelief::trials {
 namespace {
@@ -229,6 +231,80 @@ TEST(AwdLstm, StatesGoOnWhereTheTextWasCut) {
   model->forward(words.slice(0, 0, 4), words.slice(0, 0, 4), cut);
   model->forward(words.slice(0, 4), words.slice(0, 4), cut);
   for (std::size_t i = 0; i < whole.size(); ++i) expect_close(whole[i], cut[i], 1e-6);
+}
+
+/// 2,000 words in each part, of 12.
+WordLanguage word_language(std::int64_t seed) {
+  std::string text;
+  for (int i = 0; i < 2'000; ++i) text += "w" + std::to_string(i * i % 11) + (i % 10 == 9 ? "\n" : " ");
+  return WordLanguage({.data_root = {},
+                       .seed = seed,
+                       .epochs = 0,
+                       .batch = 4,
+                       .bfloat16 = false,
+                       .channels_last = false,
+                       .width = 0.02},
+                      "words", data::words(text, text, text), 2);
+}
+
+TEST(WordLanguage, ItsStepsAreSeventyRowsOrHalfOfThatAndTheRateFollows) {
+  WordLanguage workload = word_language(1), other = word_language(2), late = word_language(1);
+  EXPECT_EQ(late.lr_factor(500), workload.lr_factor(500));  // whatever was asked before
+  double sum = 0;
+  int halves = 0, differ = 0;
+  for (std::int64_t t = 1; t <= 2'000; ++t) {
+    const double rows = 70 * workload.lr_factor(t);
+    EXPECT_NEAR(rows, std::round(rows), 1e-9);
+    EXPECT_GE(rows, 5);
+    sum += rows;
+    halves += rows < 52;
+    differ += rows != 70 * other.lr_factor(t);
+  }
+  EXPECT_NEAR(sum / 2'000, 68.25 - 0.5, 1);  // the fraction of a row is cut off
+  EXPECT_NEAR(halves, 100, 30);
+  EXPECT_GT(differ, 1'800);
+}
+
+TEST(WordLanguage, GradientsAreClippedAndStatesGoOnButForThoseOfANewPass) {
+  WordLanguage workload = word_language(1);
+  // 550 rows: a pass takes about 8 steps, and the state at its begin is zero.
+  torch::manual_seed(1);
+  std::vector<double> sizes;
+  for (std::int64_t t = 1; t <= 12; ++t) {
+    for (auto& p : workload.parameters()) p.mutable_grad() = torch::Tensor();
+    workload.backward(t);
+    double squares = 0;
+    for (const auto& p : workload.parameters()) squares += p.grad().square().sum().item<double>();
+    EXPECT_LE(std::sqrt(squares), 0.2501);
+    EXPECT_GT(workload.state()[0].abs().sum().item<double>(), 0);
+  }
+  EXPECT_EQ(workload.steps_per_epoch(), 8);
+  EXPECT_EQ(workload.evaluate().loss, workload.evaluate().loss);
+}
+
+TEST(Average, ItIsTheMeanSinceTheLossRoseAboveTheOldBest) {
+  const torch::Tensor weight = torch::zeros({3});
+  Average average({weight});
+  const auto shown = [&] {
+    average.exchange();
+    const double value = weight[0].item<double>();
+    average.exchange();
+    return value;
+  };
+  double value = 0;
+  for (const double loss : {5., 4., 4.5, 4.5, 4.5, 4.5, 4.5}) {  // above 4, but that is among the last five
+    weight.fill_(++value);
+    average.step();
+    average.saw(loss);
+    EXPECT_EQ(shown(), value);
+  }
+  average.saw(4.1);
+  for (const double expected : {10., 10.5, 11.}) {
+    weight.fill_(expected == 10 ? 10 : expected == 10.5 ? 11 : 12);
+    average.step();
+    EXPECT_NEAR(shown(), expected, 1e-6);
+  }
+  EXPECT_EQ(weight[0].item<double>(), 12);
 }
 
 TEST(Gpt, ItHasSoManyWeightsAndGuessesAmongAllCharactersAtFirst) {

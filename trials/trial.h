@@ -58,6 +58,7 @@ struct Trial {
   bool tuning = false;          ///< Setup has these three
   std::int64_t train = 0;
   double width = 1;
+  bool average = false;        ///< evaluate averages of the weights once validation gets no better: see average.h
   std::int64_t max_steps = 0;  ///< stop after so many steps, as if killed there but in order; 0: no bound
 
   static constexpr std::array<std::string_view, 2> precisions{"float32", "bfloat16"};

@@ -84,6 +84,9 @@ class Workload {
     return t * an_epoch / n != (t - 1) * an_epoch / n;
   }
 
+  /// Whether evaluations have valid_loss.
+  virtual bool validates() const { return false; }
+
   virtual Metric metric() const = 0;
   virtual std::string data_name() const = 0;
   virtual std::string data_sha256() const = 0;
