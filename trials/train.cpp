@@ -16,7 +16,6 @@
 #include "adabelief/adabelief.h"
 #include "adabelief/libtorch.h"
 #include "adabelief/text.h"
-#include "average.h"
 #include "commit.h"
 #include "random.h"
 #include "trial.h"
@@ -153,12 +152,11 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                                     .channels_last = trial.channels_last,
                                     .tuning = trial.tuning,
                                     .train = trial.train,
-                                    .width = trial.width});
+                                    .width = trial.width,
+                                    .average = trial.average});
   const auto parameters = workload->parameters();
-  if (trial.average && !workload->validates() && !trial.tuning)
-    throw Error("averages begin where validation gets no better, and " + trial.workload + " has no validation data");
-  std::optional<Average> average;
-  if (trial.average) average.emplace(parameters);
+  if (trial.average && !workload->averages())
+    throw Error(trial.workload + " has no averages of its weights; leave average");
   const auto form = std::find(state_type_names.begin(), state_type_names.end(), trial.states);
   const Storage storage{.states = StateType(form - state_type_names.begin()),
                         .seed = static_cast<std::uint64_t>(trial.seed)};
@@ -231,10 +229,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   };
   const auto evaluate = [&] {
     seed_generator(evaluation_key);
-    if (average) average->exchange();
     const Workload::Evaluation test = workload->evaluate();
-    if (average) average->exchange();
-    if (average && t > 0) average->saw(test.valid_loss.value_or(test.loss));
     last_metric = std::isfinite(test.metric) ? std::optional(test.metric) : std::nullopt;
     Json line({{"type", "evaluation"},
                {"step", t},
@@ -285,7 +280,6 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     optimizer->step();
     optimizer_seconds += update.seconds();
     workload->after(*optimizer);
-    if (average) average->step();
     seconds += step.seconds();
     loss_sum += loss, ++loss_count;
     recent = std::isnan(recent) ? loss : 0.95 * recent + 0.05 * loss;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -63,6 +64,7 @@ class Translation : public Workload {
       order_ = permutation(steps_per_epoch(), Random(seed_, shuffle_key, epoch));
       shuffled_ = epoch;
     }
+    trained_ = true;
     model_->train();
     const torch::Tensor loss = loss_on(corpus_.train, batches_[order_[(t - 1) % steps_per_epoch()]]);
     loss[0].backward();
@@ -76,7 +78,6 @@ class Translation : public Workload {
     return {.loss = test, .metric = test_bleu, .valid_loss = valid, .valid_metric = valid_bleu};
   }
 
-  bool validates() const override { return true; }
   Metric metric() const override { return {"BLEU", "", true}; }
   std::string data_name() const override { return name_; }
   std::string data_sha256() const override { return corpus_.sha256; }
@@ -134,7 +135,7 @@ class Translation : public Workload {
                         padded(of.target, indices, -1, data::end), smoothing);
   }
 
-  // The loss of a word, and BLEU.
+  // The loss of a word, and BLEU, which is left undefined before the first step: to search among equals takes longest.
   std::pair<double, double> measure(const data::Pairs& of) {
     const torch::NoGradGuard no_grad;
     model_->eval();
@@ -151,10 +152,12 @@ class Translation : public Workload {
       for (const std::int64_t i : some) here += static_cast<double>(length(of.target[i]));
       loss += here * loss_on(of, some)[1].item<double>();
       words += here;
+      if (!trained_) continue;
       const torch::Tensor source = padded(of.source, some, -1, data::end);
       const auto best = translate(model_, source, 5, 2 * source.size(1) + 10);
       for (std::size_t i = 0; i < some.size(); ++i) translations[some[i]] = text(best[i]);
     }
+    if (!trained_) return {loss / words, std::numeric_limits<double>::quiet_NaN()};
     std::vector<std::string> references;
     for (const std::string& reference : of.references) references.push_back(joined(reference));
     return {loss / words, bleu(translations, references)};
@@ -176,7 +179,7 @@ class Translation : public Workload {
   data::ParallelCorpus corpus_;
   std::uint64_t seed_;
   std::int64_t epochs_, batch_;
-  bool tuning_ = false;
+  bool tuning_ = false, trained_ = false;
   Transformer model_{nullptr};
   std::vector<Indices> batches_;
   Indices order_;

@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "average.h"
 #include "data/text.h"
 #include "models/awd_lstm.h"
 #include "random.h"
@@ -36,6 +38,7 @@ class WordLanguage : public Workload {
         state_(model_->initial_state(columns_)) {
     if (setup.bfloat16 || setup.channels_last)
       throw std::invalid_argument(name_ + ": an LSTM takes no bfloat16 and no channels_last");
+    if (setup.average) average_.emplace(model_->parameters());
     const double share = setup.train > 0 ? static_cast<double>(setup.train) / std::ssize(corpus.train) : 1;
     if (share > 1)
       throw std::invalid_argument("train must lie in [1, " + std::to_string(corpus.train.size()) + "], got " +
@@ -49,7 +52,14 @@ class WordLanguage : public Workload {
   }
 
   std::vector<torch::Tensor> parameters() override { return model_->parameters(); }
-  std::vector<torch::Tensor> state() override { return state_; }
+  std::vector<torch::Tensor> state() override {
+    auto all = state_;
+    if (average_) {
+      const auto more = average_->state();
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    return all;
+  }
   std::int64_t epochs() const override { return epochs_; }
   std::int64_t batch() const override { return columns_; }
   std::int64_t steps_per_epoch() const override {
@@ -60,6 +70,7 @@ class WordLanguage : public Workload {
 
   double backward(std::int64_t t) override {
     const Segment now = segment(t);
+    trained_ = true;
     if (now.first == 0) {
       for (torch::Tensor& tensor : state_) tensor.zero_();
     }
@@ -72,14 +83,22 @@ class WordLanguage : public Workload {
     return loss.words.item<double>();
   }
 
+  void after(const libtorch::AnyOptimizer&) override {
+    if (average_) average_->step();
+  }
+
   Evaluation evaluate() override {
-    const double valid = loss_on(valid_);
+    if (average_) average_->exchange();
+    const double valid = loss_on(valid_), test = test_.defined() ? loss_on(test_) : 0;
+    if (average_) {
+      average_->exchange();
+      if (trained_) average_->saw(valid);
+    }
     if (!test_.defined()) return {.loss = valid, .metric = std::exp(valid)};
-    const double test = loss_on(test_);
     return {.loss = test, .metric = std::exp(test), .valid_loss = valid, .valid_metric = std::exp(valid)};
   }
 
-  bool validates() const override { return true; }
+  bool averages() const override { return true; }
   Metric metric() const override { return {"perplexity", "", false}; }
   std::string data_name() const override { return name_; }
   std::string data_sha256() const override { return sha256_; }
@@ -141,6 +160,8 @@ class WordLanguage : public Workload {
   std::int64_t epochs_, columns_;
   AwdLstm model_;
   std::vector<torch::Tensor> state_;
+  std::optional<Average> average_;
+  bool trained_ = false;  // the evaluation before the first step says nothing of progress
   torch::Tensor text_, valid_, test_;
   std::vector<Segment> segments_;  // of the steps up to the latest that was asked for
 };

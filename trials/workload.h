@@ -28,6 +28,7 @@ struct Setup {
       false;  ///< train without a fixed part of the training data, and evaluate on it in place of the test data
   std::int64_t train = 0;  ///< train on so many examples, the first of a fixed permutation; 0: on all
   double width = 1;        ///< of the model's layers, as a multiple of the workload's own
+  bool average = false;    ///< evaluate averages of the weights once validation gets no better: see average.h
 };
 
 /// What is measured on the test data beside the loss.
@@ -84,8 +85,8 @@ class Workload {
     return t * an_epoch / n != (t - 1) * an_epoch / n;
   }
 
-  /// Whether evaluations have valid_loss.
-  virtual bool validates() const { return false; }
+  /// Whether it does what Setup's `average` asks for.
+  virtual bool averages() const { return false; }
 
   virtual Metric metric() const = 0;
   virtual std::string data_name() const = 0;
