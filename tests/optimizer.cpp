@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The optimizer around a rule: options by name, groups, weight decay, gradients that do not fit, memory, executors.
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
@@ -305,12 +306,36 @@ TEST(Cpu, UsesTheInstructionSetThatItIsTold) {
   for (const cpu::Isa isa : instruction_sets()) {
     cpu::use(isa);
     EXPECT_EQ(cpu::isa(), isa);
+    for (const RuleInfo* rule : rules()) {  // each of its own function, of whose registers another test tells
+      for (const Type type : {Type::float32, Type::float64}) {
+        const auto& kernels = rule->kernels[std::size_t(type)];
+        EXPECT_EQ(rule->job(type).kernel, kernels[std::size_t(isa)]) << rule->name;
+        EXPECT_EQ(std::count(kernels.begin(), kernels.end(), kernels[std::size_t(isa)]), 1) << rule->name;
+      }
+    }
   }
   for (std::size_t i = 0; i < cpu::isa_names.size(); ++i) {
     if (cpu::has(cpu::Isa(i))) continue;
     EXPECT_TRUE(refusal([&] { cpu::use(cpu::Isa(i)); }).starts_with("adabelief: this machine has no "));
   }
   EXPECT_TRUE(cpu::has(cpu::Isa::baseline));
+}
+
+TEST(Cpu, MakesNoMoreTasksThanAnExecutorWants) {
+  static int seen = 0;
+  const auto count = [](int tasks, void (*task)(void*, int), void* context) {
+    seen = tasks;
+    cpu::serial.run(tasks, task, context);
+  };
+  std::vector<float> x(1'000'000);
+  AnyOptimizer optimizer = make("adabelief");
+  optimizer.add(x);
+  for (const int most : {2, 5, 8, 9, 100}) {
+    const cpu::Executor executor{[] { return 8; }, count, most};
+    optimizer.use(executor);
+    optimizer.step(x);
+    EXPECT_EQ(seen, std::min(most, 8));
+  }
 }
 
 TEST(Cpu, TakesEachElementOnceWhateverTheTensorsAndThreads) {
