@@ -256,7 +256,7 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
     entries = dict(re.findall(r"^  (\S+(?: \S+)?)  +(\S.{20,})$", done.stdout, re.MULTILINE))
     experiments = [path.stem for path in EXPERIMENTS]
     presets = {name for name in entries if " " in name}
-    assert set(entries) - presets == {*RULES, *WORKLOADS, *experiments, "cifar10", "fashion_mnist"}
+    assert set(entries) - presets == {*RULES, *WORKLOADS, *experiments, "cifar10", "cifar100", "fashion_mnist"}
     assert "lr=0.001 beta1=0.9 beta2=0.999 eps=1e-08" in entries["adabelief"]
     published = "eps=1e-16 rectify=pytorch-0.2.1 decay=decoupled, effective eps 3.16e-07"
     assert published in entries["adabelief pytorch-0.2.1"]
@@ -311,7 +311,7 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("train fashion_mnist_cnn --rule adabelif", 1,
          "no rule named 'adabelif'; did you mean adabelief? There are: "),
         ("compare quik", 1, "no experiment named 'quik'; did you mean quick? There are: "),
-        ("data fashion", 1, "no data set named 'fashion'; did you mean fashion_mnist? There are: cifar10, fashion_"),
+        ("data fashion", 1, "no data set named 'fashion'; did you mean fashion_mnist? There are: cifar10, cifar100, "),
         ("train fashion_mnist_cnn --rule adam --set beta=1", 1,
          "adam: no option named 'beta'; did you mean beta1? There are: lr, beta1, beta2, eps, weight_decay, decay"),
         ("train fashion_mnist_cnn --rule adam --schedule cosin", 1,
