@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// `test_models MODEL CLASSES WIDTH FILE` makes a network of trials/models and saves, in torch's format, what
+// tests/python/test_models.py compares with the same network in Python: its weights, images, and what it makes of them
+// while it trains (with torch seeded with 2, for dropout) and after.
+#include <torch/torch.h>
+
+#include <fstream>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "models/densenet.h"
+#include "models/resnet.h"
+#include "models/vgg.h"
+
+namespace adabelief::trials {
+namespace {
+
+template <class Holder>
+std::vector<c10::IValue> shown(Holder net) {
+  std::vector<c10::IValue> all;
+  for (const torch::Tensor& weight : net->parameters()) all.emplace_back(weight.detach().clone());
+  const torch::Tensor x = torch::randn({8, 3, 32, 32});
+  all.emplace_back(x);
+  torch::manual_seed(2);
+  all.emplace_back(net->forward(x).detach());
+  net->eval();
+  all.emplace_back(net->forward(x).detach());
+  return all;
+}
+
+int save(const std::string& model, std::int64_t classes, double width, const std::string& file) {
+  torch::manual_seed(1);
+  const std::map<std::string, std::function<std::vector<c10::IValue>()>> models{
+      {"resnet20", [&] { return shown(resnet_cifar(3, classes)); }},
+      {"resnet34", [&] { return shown(resnet34(classes, width)); }},
+      {"vgg11", [&] { return shown(Vgg11(classes, width)); }},
+      {"densenet121", [&] { return shown(DenseNet121(classes, width)); }},
+  };
+  const std::vector<char> bytes = torch::pickle_save(c10::ivalue::Tuple::create(models.at(model)()));
+  std::ofstream(file, std::ios::binary).write(bytes.data(), std::ssize(bytes));
+  return 0;
+}
+
+}  // namespace
+}  // namespace adabelief::trials
+
+int main(int, char** words) {
+  return adabelief::trials::save(words[1], std::stoll(words[2]), std::stod(words[3]), words[4]);
+}

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Tests that the networks of trials/models are those of their papers, and the same as in Python with the same weights.
+
+The networks are made by the program tests/test_models beside $ADABELIEF_PROGRAM, or in build.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+from models import MODELS
+
+torch.set_num_threads(1)
+PROGRAM = Path(os.environ.get("ADABELIEF_PROGRAM", ROOT / "build" / "adabelief")).resolve().parent / "tests/test_models"
+# Of the definitions that the AdaBelief paper's code trains; ResNet-20 is of He et al.
+WEIGHTS = {"resnet20": 269_722, "vgg11": 9_750_922, "resnet34": 21_282_122, "densenet121": 6_956_298}
+
+
+@dataclass(frozen=True)
+class Saved:
+    weights: tuple[Tensor, ...]
+    x: Tensor
+    training: Tensor
+    evaluated: Tensor
+
+
+@cache
+def made(model: str, classes: int, width: float) -> Saved:
+    with TemporaryDirectory() as folder:
+        words = [PROGRAM, model, str(classes), str(width), f"{folder}/file"]
+        subprocess.run(words, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        *weights, x, training, evaluated = torch.load(f"{folder}/file", weights_only=True)
+    return Saved(tuple(weights), x, training, evaluated)
+
+
+def narrow(model: str) -> tuple[int, float]:
+    """Classes and width of a cheaper form, where the network has one."""
+    return (10, 1) if model == "resnet20" else (100, 0.25)
+
+
+@pytest.mark.parametrize("model", WEIGHTS)
+def test_a_network_has_as_many_weights_as_its_paper_says(model: str) -> None:
+    assert sum(weight.numel() for weight in made(model, 10, 1).weights) == WEIGHTS[model]
+
+
+@pytest.mark.parametrize("model", WEIGHTS)
+def test_a_network_with_the_weights_of_one_in_python_gives_the_same(model: str) -> None:
+    saved = made(model, *narrow(model))
+    twin = MODELS[model](*narrow(model))
+    others = list(twin.parameters())
+    assert [weight.shape for weight in saved.weights] == [weight.shape for weight in others]
+    with torch.no_grad():
+        for weight, other in zip(saved.weights, others, strict=True):
+            other.copy_(weight)
+        torch.manual_seed(2)
+        torch.testing.assert_close(twin(saved.x), saved.training, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(twin.eval()(saved.x), saved.evaluated, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("model", WEIGHTS)
+def test_weights_start_with_the_moments_of_those_in_python(model: str) -> None:
+    torch.manual_seed(3)
+    for own, other in zip(made(model, 10, 1).weights, MODELS[model](10).parameters(), strict=True):
+        if own.std(correction=0) == 0:
+            assert torch.equal(own, other)
+        else:  # as two samples of so many numbers
+            room = 10 / math.sqrt(own.numel())
+            assert own.std().item() == pytest.approx(other.std().item(), rel=room)
+            assert own.mean().item() == pytest.approx(other.mean().item(), abs=room * other.std().item())
+
+
+@pytest.mark.parametrize("model", [name for name in WEIGHTS if name != "resnet20"])
+@pytest.mark.parametrize(("classes", "width"), [(10, 1), (100, 0.25)])
+def test_the_first_loss_is_about_that_of_a_guess(model: str, classes: int, width: float) -> None:
+    logits = made(model, classes, width).training
+    loss = F.cross_entropy(logits, torch.arange(len(logits)))
+    assert loss.item() == pytest.approx(math.log(classes), abs=0.5)
