@@ -113,9 +113,43 @@ def resnet34(classes: int, width: float = 1) -> nn.Module:
     return resnet([3, 4, 6, 3], round(64 * width), True, classes)
 
 
+class PooledStage(nn.Module):
+    """A convolution with pooling, and one beside a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.pooled = nn.Sequential(conv(inputs, outputs), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.ReLU())
+        self.residual = nn.Sequential(conv(outputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.pooled(x)
+        return y + self.residual(y)
+
+
+class WhitenedResNet(nn.Module):
+    """Begins with a fixed convolution of 2 x 2 patches, which is left at its initialization here."""
+
+    def __init__(self, channels: list[int], classes: int) -> None:
+        super().__init__()
+        self.register_buffer("whitening", torch.randn(24, 3, 2, 2))
+        self.bias = nn.Parameter(torch.zeros(24))
+        pairs = zip([24, *channels], channels, strict=False)
+        self.stages = nn.Sequential(*(PooledStage(*pair) for pair in pairs))
+        self.linear = nn.Linear(channels[-1], classes, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stages(F.relu(F.conv2d(x, self.whitening, self.bias)))
+        return self.linear(y.amax((2, 3))) / 8
+
+
+def whitened_resnet(classes: int, width: float = 1) -> nn.Module:
+    return WhitenedResNet([round(channels * width) for channels in (48, 96, 192)], classes)
+
+
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet20": resnet20,
     "vgg11": vgg11,
     "resnet34": resnet34,
     "densenet121": densenet121,
+    "whitened_resnet": whitened_resnet,
 }

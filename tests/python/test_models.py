@@ -27,13 +27,15 @@ from models import MODELS
 
 torch.set_num_threads(1)
 PROGRAM = Path(os.environ.get("ADABELIEF_PROGRAM", ROOT / "build" / "adabelief")).resolve().parent / "tests/test_models"
-# Of the definitions that the AdaBelief paper's code trains; ResNet-20 is of He et al.
-WEIGHTS = {"resnet20": 269_722, "vgg11": 9_750_922, "resnet34": 21_282_122, "densenet121": 6_956_298}
+# Three are those of the definitions that the AdaBelief paper's code trains, ResNet-20's is of He et al.
+WEIGHTS = {"resnet20": 269_722, "vgg11": 9_750_922, "resnet34": 21_282_122, "densenet121": 6_956_298,
+           "whitened_resnet": 656_472}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Saved:
     weights: tuple[Tensor, ...]
+    buffers: tuple[Tensor, ...]
     x: Tensor
     training: Tensor
     evaluated: Tensor
@@ -44,8 +46,7 @@ def made(model: str, classes: int, width: float) -> Saved:
     with TemporaryDirectory() as folder:
         words = [PROGRAM, model, str(classes), str(width), f"{folder}/file"]
         subprocess.run(words, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-        *weights, x, training, evaluated = torch.load(f"{folder}/file", weights_only=True)
-    return Saved(tuple(weights), x, training, evaluated)
+        return Saved(*torch.load(f"{folder}/file", weights_only=True))
 
 
 def narrow(model: str) -> tuple[int, float]:
@@ -62,11 +63,11 @@ def test_a_network_has_as_many_weights_as_its_paper_says(model: str) -> None:
 def test_a_network_with_the_weights_of_one_in_python_gives_the_same(model: str) -> None:
     saved = made(model, *narrow(model))
     twin = MODELS[model](*narrow(model))
-    others = list(twin.parameters())
-    assert [weight.shape for weight in saved.weights] == [weight.shape for weight in others]
+    own, others = [*saved.weights, *saved.buffers], [*twin.parameters(), *twin.buffers()]
+    assert [tensor.shape for tensor in own] == [tensor.shape for tensor in others]
     with torch.no_grad():
-        for weight, other in zip(saved.weights, others, strict=True):
-            other.copy_(weight)
+        for tensor, other in zip(own, others, strict=True):
+            other.copy_(tensor)
         torch.manual_seed(2)
         torch.testing.assert_close(twin(saved.x), saved.training, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(twin.eval()(saved.x), saved.evaluated, rtol=1e-4, atol=1e-4)
@@ -90,3 +91,11 @@ def test_the_first_loss_is_about_that_of_a_guess(model: str, classes: int, width
     logits = made(model, classes, width).training
     loss = F.cross_entropy(logits, torch.arange(len(logits)))
     assert loss.item() == pytest.approx(math.log(classes), abs=0.5)
+
+
+def test_whitened_patches_are_uncorrelated() -> None:
+    saved = made("whitened_resnet", 10, 1)
+    y = F.conv2d(saved.x, saved.buffers[0])
+    assert torch.equal(y[:, 12:], -y[:, :12])
+    y = y[:, :12].transpose(0, 1).flatten(1)
+    torch.testing.assert_close(y @ y.T / y.shape[1], torch.eye(12), rtol=0, atol=2e-3)

@@ -567,6 +567,7 @@ def test_rules_of_one_seed_start_from_the_same_weights_and_seeds_differ(whole: t
         ("--schedule constant --warmup 0.75", lambda t: t / 45),
         ("--schedule cosine --warmup 0.25",
          lambda t: t / 15 if t < 15 else (1 + math.cos(math.pi * (t - 16) / 45)) / 2),
+        ("--schedule linear --warmup 0.25", lambda t: t / 15 if t < 15 else 1 - (t - 16) / 45),
         ("--schedule inverse_sqrt", lambda t: 1 / math.sqrt(t)),
         ("--schedule inverse_sqrt --warmup 0.5", lambda t: t / 30 if t < 30 else math.sqrt(30 / t)),
     ],
