@@ -59,6 +59,7 @@ TWINS = {
     "cifar100_vgg11": Twin("vgg11", 0.5),
     "cifar100_resnet34": Twin("resnet34", 0.1),
     "cifar100_densenet121": Twin("densenet121", 0.1),
+    "cifar10_speed": Twin("whitened_resnet", 1, pad=2, smoothing=0.1),
 }
 
 

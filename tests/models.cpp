@@ -40,7 +40,7 @@ std::vector<c10::IValue> shown(Holder net, const torch::Tensor& x = images()) {
 int save(const std::string& model, std::int64_t classes, double width, const std::string& file) {
   torch::manual_seed(1);
   const std::map<std::string, std::function<std::vector<c10::IValue>()>> models{
-      {"resnet20", [&] { return shown(resnet_cifar(3, classes)); }},
+      {"resnet20", [&] { return shown(resnet_cifar(3, classes, width)); }},
       {"resnet34", [&] { return shown(resnet34(classes, width)); }},
       {"vgg11", [&] { return shown(Vgg11(classes, width)); }},
       {"densenet121", [&] { return shown(DenseNet121(classes, width)); }},

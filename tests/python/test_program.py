@@ -84,7 +84,8 @@ workload = ["toy_beale"]
 """
 TOY_RUNS = ["toy_abs-adam-s1", "toy_abs-sgd-s1", "toy_beale-adam-s1", "toy_beale-sgd-s1"]
 RUNS = [f"{rule}-s{seed}" for seed in (1, 2) for rule in ("adabelief", "adam", "sgd")]
-TIMES = {"seconds", "optimizer_seconds", "started", "ended", "ms_a_step", "optimizer_ms_a_step", "seconds_to_target"}
+TIMES = {"seconds", "optimizer_seconds", "data_seconds", "started", "ended", "ms_a_step", "optimizer_ms_a_step",
+         "seconds_to_target"}  # fmt: skip
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -271,7 +272,7 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
         ("list", "KIND"),
         ("advise", "RULE --set"),
         ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --beta1-decay --seed --epochs --batch --steps"
-         + " --threads --precision --states --channels-last --label --out --data --quiet"),
+         + " --threads --precision --states --channels-last --train --width --tuning --label --out --data --quiet"),
         ("compare", "EXPERIMENT --resume --out --jobs --data --quiet"),
         ("report", "FOLDER --out --quiet"),
         ("data", "NAME --data --from --quiet"),
@@ -331,8 +332,8 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("train fashion_mnist_cnn --rule adam --schedule steps", 1, "schedule: steps needs at, the epochs at which"),
         ("train fashion_mnist_cnn --rule adam --beta1-decay 0", 1, "schedule: beta1_decay must lie in (0, 1], got 0"),
         ("train fashion_mnist_cnn --rule adam --beta1-decay 1.5", 1, "schedule: beta1_decay must lie in (0, 1], got 1.5"),
-        ("train reddi --rule adam --batch 2", 1, "a workload without data has no batch, no bfloat16 and no channels_"),
-        ("train reddi --rule adam --precision bfloat16", 1, "a workload without data has no batch, no bfloat16 and no"),
+        ("train reddi --rule adam --batch 2", 1, "a workload without data has no batch, bfloat16, channels_last, train or"),
+        ("train reddi --rule adam --precision bfloat16", 1, "a workload without data has no batch, bfloat16, channels_last, train"),
         ("train fashion_mnist_cnn --rule adam --epochs 0.5", 2,
          "--epochs: must be a whole number in [0, 1000000000], got 0.5"),
         ("train fashion_mnist_cnn --rule adam --threads 0", 2, "--threads: must be a whole number in [1, 1024], got 0"),
@@ -535,10 +536,10 @@ def test_a_record_has_every_field_and_tells_the_trial(here: Here) -> None:
     assert config["data"]["name"] == "fashion_mnist" and len(config["data"]["sha256"]) == 64
     assert [line["step"] for line in middle] == [0, 5]
     for line in middle:
-        assert list(line) == ["type", "step", "epoch", "seconds", "optimizer_seconds", "lr", "train_loss", "test_loss",
-                              "test_metric"]  # fmt: skip
+        assert list(line) == ["type", "step", "epoch", "seconds", "optimizer_seconds", "data_seconds", "lr",
+                              "train_loss", "test_loss", "test_metric"]  # fmt: skip
         assert line["epoch"] == line["step"] / 3750 and line["lr"] == 1e-3
-        assert 0 <= line["optimizer_seconds"] <= line["seconds"]
+        assert 0 <= line["optimizer_seconds"] + line["data_seconds"] <= line["seconds"]
     assert middle[0]["train_loss"] is None and 1 < middle[1]["train_loss"] < 3
     assert (end["type"], end["status"], end["step"]) == ("end", "finished", 5)
     assert config["started"] <= end["ended"]
@@ -607,6 +608,20 @@ def test_bfloat16_and_channels_last_train_nearly_alike(here: Here) -> None:
     losses = [evaluations(record)[-1]["test_loss"] for record in (plain, short, last)]
     assert len(set(losses)) == 3
     assert losses == pytest.approx([losses[0]] * 3, rel=0.02)
+
+
+def test_fewer_examples_narrower_layers_and_a_validation_part_are_asked_for_and_told(here: Here) -> None:
+    words = [*TRAIN, "adam", "--steps", "3"]
+    plain, few, narrow, tuning = (
+        here.record(*words, *more) for more in ([], ["--train", "160"], ["--width", "0.5"], ["--tuning"])
+    )
+    assert [few[0].get("train"), narrow[0].get("width"), tuning[0].get("tuning")] == [160, 0.5, True]
+    assert not {"train", "width", "tuning"} & set(plain[0])
+    assert [record[0]["steps_per_epoch"] for record in (plain, few, tuning)] == [3750, 10, 54_000 // 16]
+    assert narrow[0]["parameters"] < plain[0]["parameters"] / 3
+    start = [evaluations(record)[0]["test_loss"] for record in (plain, few, tuning)]
+    assert start[0] == start[1] != start[2]  # of the same weights, on test data and on the validation part
+    assert here.refusal(*words, "--tuning", "--train", "54001") == "train must lie in [1, 54000], got 54001"
 
 
 def test_states_of_fewer_bits_train_nearly_alike_and_random_bits_are_of_the_seed(here: Here) -> None:
@@ -1095,10 +1110,13 @@ def test_a_trial_ends_at_the_very_step_that_reaches_the_goal(here: Here) -> None
     assert middle[-1]["step"] == 250 and middle[-1]["test_metric"] <= 1e-3 < middle[-2]["test_metric"]
 
 
-@pytest.mark.parametrize("words", ["--batch 2", "--precision bfloat16"])
+@pytest.mark.parametrize("words", ["--batch 2", "--precision bfloat16", "--train 2", "--width 2"])
 def test_a_toy_function_refuses_what_it_has_not(here: Here, words: str) -> None:
     refusal = here.refusal("train", "toy_abs", "--rule", "adam", *words.split())
-    assert refusal == "a toy function has no batches and is computed in double; leave batch and precision"
+    assert refusal == (
+        "a toy function has no batches, examples or width and is computed in double; leave batch, train, width and"
+        " precision"
+    )
 
 
 def test_several_workloads_are_trained_reported_and_resumed(here: Here) -> None:

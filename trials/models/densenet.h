@@ -4,7 +4,7 @@
 
 #include <torch/torch.h>
 
-#include "channels.h"
+#include "workload.h"
 
 namespace adabelief::trials {
 

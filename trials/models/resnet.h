@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "channels.h"
+#include "workload.h"
 
 namespace adabelief::trials {
 
@@ -79,9 +79,9 @@ struct ResNetImpl : torch::nn::Module {
 TORCH_MODULE(ResNet);
 
 /// Section 4.2: three stages of `blocks` from 16 channels on, 6 * blocks + 2 layers, initialized as in He et al., ICCV
-/// 2015, arXiv:1502.01852, equation 10. 269,722 weights for blocks = 3, classes = 10.
-inline ResNet resnet_cifar(std::int64_t blocks, std::int64_t classes) {
-  ResNet net(std::vector(3, blocks), 16, Shortcut::zeros, classes);
+/// 2015, arXiv:1502.01852, equation 10. 269,722 weights for blocks = 3, classes = 10, width = 1.
+inline ResNet resnet_cifar(std::int64_t blocks, std::int64_t classes, double width) {
+  ResNet net(std::vector(3, blocks), scaled(16, width), Shortcut::zeros, classes);
   for (auto& module : net->modules(false)) {
     if (auto* conv = module->as<torch::nn::Conv2d>()) torch::nn::init::kaiming_normal_(conv->weight);
     if (auto* linear = module->as<torch::nn::Linear>()) {

@@ -6,7 +6,7 @@
 
 #include <cmath>
 
-#include "channels.h"
+#include "workload.h"
 
 namespace adabelief::trials {
 

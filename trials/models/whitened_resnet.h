@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "channels.h"
+#include "workload.h"
 
 namespace adabelief::trials {
 
