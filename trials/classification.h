@@ -109,8 +109,8 @@ class Classification : public Workload {
     return {loss / static_cast<double>(test_.size()), 100 * right / static_cast<double>(test_.size())};
   }
 
-  /// Where few images are trained on, as many of them between two evaluations as are evaluated, each of which costs a
-  /// third as much.
+  /// At least as many images are trained on between two evaluations as are evaluated, each of which costs a third as
+  /// much.
   bool evaluates_after(std::int64_t t) override {
     const std::int64_t n = std::ssize(test_) / options_.batch;
     return steps_per_epoch() >= 2 * n ? Workload::evaluates_after(t) : t / n != (t - 1) / n;
@@ -133,7 +133,8 @@ class Classification : public Workload {
   std::uint64_t seed() const { return static_cast<std::uint64_t>(setup_.seed); }
 
   // The images to train on and to evaluate on. Where not all are wanted, the first of a permutation that is the same
-  // for every seed; tuning is evaluated on its last tenth, which is the same for any number of training images.
+  // for every seed; tuning is evaluated on its last tenth, which is the same for any number of training images. Not more
+  // test images are taken than training images, the first of them, as they would cost most of a short trial's time.
   void choose_examples() {
     const std::int64_t all = count(images_.train), valid = setup_.tuning ? all / 10 : 0;
     if (setup_.train > all - valid)
@@ -148,7 +149,7 @@ class Classification : public Workload {
       std::iota(train_.begin(), train_.end(), 0);
     }
     if (!setup_.tuning) {
-      test_.resize(count(images_.test));
+      test_.resize(setup_.train > 0 ? std::min(setup_.train, count(images_.test)) : count(images_.test));
       std::iota(test_.begin(), test_.end(), 0);
     }
   }

@@ -18,7 +18,7 @@ struct Cifar10Speed final : Classification {
  private:
   Cifar10Speed(const Setup& setup, WhitenedResNet network)
       : Classification(setup, "cifar10", network,
-                       {.epochs = 8, .batch = 128, .pad = 2, .flip = true, .label_smoothing = 0.1}) {
+                       {.epochs = 10, .batch = 128, .pad = 2, .flip = true, .label_smoothing = 0.1}) {
     network->whiten(training_images(5000));
   }
 };
