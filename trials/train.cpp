@@ -204,6 +204,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   if (trial.tuning) config["tuning"] = true;
   if (trial.train > 0) config["train"] = trial.train;
   if (trial.width != 1) config["width"] = trial.width;
+  if (metric.split != "test") config["metric"]["split"] = metric.split;
   if (metric.goal) config["metric"]["goal"] = *metric.goal;
   if (const Json surface = workload->surface(); !surface.is_null()) config["surface"] = surface;
   record.line(config);
