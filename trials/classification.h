@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "clock.h"
 #include "data/dataset.h"
 #include "random.h"
 #include "workload.h"
@@ -23,6 +24,7 @@ struct ClassificationOptions {
   std::int64_t epochs, batch;  ///< the workload's own
   std::int64_t pad = 0;        ///< pixels of zero padding around an image, from which a random crop is taken
   bool flip = false;           ///< mirror every other training image, at random
+  double label_smoothing = 0;  ///< share of a training image's label that all classes have alike
 };
 
 /// A network of any type: images (N, C, H, W) -> logits (N, classes).
@@ -68,7 +70,10 @@ class Classification : public Workload {
   std::int64_t steps_per_epoch() const override { return std::ssize(train_) / options_.batch; }
   std::vector<torch::Tensor> state() override { return network_.module->buffers(); }  // batch norm's
 
+  double data_seconds() const override { return data_seconds_; }
+
   double backward(std::int64_t t) override {
+    const Clock clock;
     const std::int64_t epoch = (t - 1) / steps_per_epoch(), first = (t - 1) % steps_per_epoch() * options_.batch;
     if (epoch != shuffled_) {
       order_.clear();
@@ -78,8 +83,10 @@ class Classification : public Workload {
       shuffled_ = epoch;
     }
     auto [x, y] = gather(images_.train, std::span(order_).subspan(first, options_.batch), epoch, true);
+    data_seconds_ = clock.seconds();
     network_.module->train();
-    const torch::Tensor loss = torch::nn::functional::cross_entropy(forward(x), y);
+    const auto smoothing = torch::nn::CrossEntropyLossOptions().label_smoothing(options_.label_smoothing);
+    const torch::Tensor loss = torch::nn::functional::cross_entropy(forward(x), y, smoothing);
     loss.backward();
     return loss.item<double>();
   }
@@ -102,9 +109,22 @@ class Classification : public Workload {
     return {loss / static_cast<double>(test_.size()), 100 * right / static_cast<double>(test_.size())};
   }
 
+  /// At least as many images are trained on between two evaluations as are evaluated, each of which costs a third as
+  /// much.
+  bool evaluates_after(std::int64_t t) override {
+    const std::int64_t n = std::ssize(test_) / options_.batch;
+    return steps_per_epoch() >= 2 * n ? Workload::evaluates_after(t) : t / n != (t - 1) / n;
+  }
+
   Metric metric() const override { return {"accuracy", "%", true}; }
   std::string data_name() const override { return data_name_; }
   std::string data_sha256() const override { return images_.sha256; }
+
+ protected:
+  /// The first n training images as they are evaluated, normalized: (n, C, H, W).
+  torch::Tensor training_images(std::int64_t n) const {
+    return gather(images_.train, std::span(train_).first(std::min(n, std::ssize(train_))), 0, false).first;
+  }
 
  private:
   static constexpr std::uint64_t shuffle_key = 1, augment_key = 2, choice_key = 3;
@@ -113,7 +133,8 @@ class Classification : public Workload {
   std::uint64_t seed() const { return static_cast<std::uint64_t>(setup_.seed); }
 
   // The images to train on and to evaluate on. Where not all are wanted, the first of a permutation that is the same
-  // for every seed; tuning is evaluated on its last tenth, which is the same for any number of training images.
+  // for every seed; tuning is evaluated on its last tenth, which is the same for any number of training images. Not more
+  // test images are taken than training images, the first of them, as they would cost most of a short trial's time.
   void choose_examples() {
     const std::int64_t all = count(images_.train), valid = setup_.tuning ? all / 10 : 0;
     if (setup_.train > all - valid)
@@ -128,7 +149,7 @@ class Classification : public Workload {
       std::iota(train_.begin(), train_.end(), 0);
     }
     if (!setup_.tuning) {
-      test_.resize(count(images_.test));
+      test_.resize(setup_.train > 0 ? std::min(setup_.train, count(images_.test)) : count(images_.test));
       std::iota(test_.begin(), test_.end(), 0);
     }
   }
@@ -197,6 +218,7 @@ class Classification : public Workload {
   std::vector<std::int64_t> train_, test_;       // indices of images_.train, and of images_.test or, for tuning, .train
   std::vector<std::int64_t> order_;              // train_, shuffled
   std::int64_t shuffled_ = -1;                   // the epoch that order_ is of
+  double data_seconds_ = 0;
 };
 
 }  // namespace adabelief::trials

@@ -5,7 +5,6 @@
 #include <torch/torch.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <ctime>
@@ -16,6 +15,7 @@
 #include "adabelief/adabelief.h"
 #include "adabelief/libtorch.h"
 #include "adabelief/text.h"
+#include "clock.h"
 #include "commit.h"
 #include "random.h"
 #include "trial.h"
@@ -107,14 +107,6 @@ class Record {
 };
 
 constexpr std::uint64_t step_key = 101, evaluation_key = 102;  // those of the workloads are less
-
-class Clock {
- public:
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 }  // namespace
 
@@ -221,7 +213,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   if (const Json surface = workload->surface(); !surface.is_null()) config["surface"] = surface;
   record.line(config);
 
-  double seconds = 0, optimizer_seconds = 0, loss_sum = 0, recent = NAN;
+  double seconds = 0, optimizer_seconds = 0, data_seconds = 0, loss_sum = 0, recent = NAN;
   std::int64_t loss_count = 0, t = 0;
   std::optional<double> last_metric;
   // What a step draws depends on the seed and the step alone, as in a trial that began there.
@@ -237,6 +229,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                {"epoch", static_cast<double>(t) / static_cast<double>(per_epoch)},
                {"seconds", seconds},
                {"optimizer_seconds", optimizer_seconds},
+               {"data_seconds", data_seconds},
                {"lr", options.get("lr") * trial.schedule(std::max<std::int64_t>(t, 1), steps, per_epoch)},
                {"train_loss", loss_count > 0 ? number(loss_sum / static_cast<double>(loss_count)) : Json()},
                {"test_loss", number(test.loss)},
@@ -273,6 +266,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     optimizer->zero_grad();
     seed_generator(step_key);
     const double loss = workload->backward(t);
+    data_seconds += workload->data_seconds();
     if (!std::isfinite(loss)) {
       seconds += step.seconds();
       return diverged("training", loss);

@@ -21,9 +21,10 @@ double Schedule::operator()(std::int64_t t, std::int64_t steps, std::int64_t ste
     const auto passed = std::count_if(at.begin(), at.end(), [&](double e) { return epoch >= e; });
     return std::pow(factor, static_cast<double>(passed));
   }
-  if (kind == "cosine") {
-    const double along = (static_cast<double>(t - 1) - rise) / std::max(1.0, static_cast<double>(steps) - rise);
-    return 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(along, 0.0, 1.0)));
+  if (kind == "cosine" || kind == "linear") {
+    const double left = static_cast<double>(steps) - rise, past = static_cast<double>(t - 1) - rise;
+    const double along = std::clamp(past / std::max(1.0, left), 0.0, 1.0);
+    return kind == "linear" ? 1 - along : 0.5 * (1 + std::cos(std::numbers::pi * along));
   }
   if (kind == "inverse_sqrt") return std::sqrt(std::max(1.0, rise) / static_cast<double>(t));
   return 1;

@@ -60,6 +60,9 @@ class Workload {
   /// left without a gradient is left as it is by the step. Returns the loss.
   virtual double backward(std::int64_t t) = 0;
 
+  /// Seconds of the last backward(t) in which its data were made ready.
+  virtual double data_seconds() const { return 0; }
+
   /// What the weights have beside them that outlasts a step: a network's buffers, an LSTM's hidden state, averages,
   /// sums. In a fixed order; each tensor keeps its shape and type, and is filled in place where a trial is resumed.
   virtual std::vector<torch::Tensor> state() { return {}; }

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import measure
 import peers
 import plot
+import training
 from measure import Problem
 from peers import Entry, Shape
 
@@ -110,6 +111,10 @@ def test_every_package_has_its_version() -> None:
     assert len({peer.name for peer in peers.PEERS}) == len(peers.PEERS)
     for peer in peers.PEERS:
         assert all(re.fullmatch(r"[\w-]+==[\d.]+", package) for package in peer.packages), peer.name
+
+
+def test_every_workload_on_cifar_has_a_twin_in_python() -> None:
+    assert set(training.TWINS) == {path.stem for path in (measure.ROOT / "trials/workloads").glob("cifar*.h")}
 
 
 def test_bars_lie_in_their_panels_in_order_of_their_times() -> None:

@@ -94,7 +94,8 @@ workload = ["toy_beale"]
 """
 TOY_RUNS = ["toy_abs-adam-s1", "toy_abs-sgd-s1", "toy_beale-adam-s1", "toy_beale-sgd-s1"]
 RUNS = [f"{rule}-s{seed}" for seed in (1, 2) for rule in ("adabelief", "adam", "sgd")]
-TIMES = {"seconds", "optimizer_seconds", "started", "ended", "ms_a_step", "optimizer_ms_a_step", "seconds_to_target"}
+TIMES = {"seconds", "optimizer_seconds", "data_seconds", "started", "ended", "ms_a_step", "optimizer_ms_a_step",
+         "seconds_to_target"}  # fmt: skip
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -271,7 +272,7 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
     entries = dict(re.findall(r"^  (\S+(?: \S+)?)  +(\S.{20,})$", done.stdout, re.MULTILINE))
     experiments = [path.stem for path in EXPERIMENTS]
     presets = {name for name in entries if " " in name}
-    assert set(entries) - presets == {*RULES, *WORKLOADS, *experiments, "cifar10", "fashion_mnist"}
+    assert set(entries) - presets == {*RULES, *WORKLOADS, *experiments, "cifar10", "cifar100", "fashion_mnist"}
     assert "lr=0.001 beta1=0.9 beta2=0.999 eps=1e-08" in entries["adabelief"]
     published = "eps=1e-16 rectify=pytorch-0.2.1 decay=decoupled, effective eps 3.16e-07"
     assert published in entries["adabelief pytorch-0.2.1"]
@@ -327,7 +328,7 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("train fashion_mnist_cnn --rule adabelif", 1,
          "no rule named 'adabelif'; did you mean adabelief? There are: "),
         ("compare quik", 1, "no experiment named 'quik'; did you mean quick? There are: "),
-        ("data fashion", 1, "no data set named 'fashion'; did you mean fashion_mnist? There are: cifar10, fashion_"),
+        ("data fashion", 1, "no data set named 'fashion'; did you mean fashion_mnist? There are: cifar10, cifar100, "),
         ("train fashion_mnist_cnn --rule adam --set beta=1", 1,
          "adam: no option named 'beta'; did you mean beta1? There are: lr, beta1, beta2, eps, weight_decay, decay"),
         ("train fashion_mnist_cnn --rule adam --schedule cosin", 1,
@@ -572,10 +573,10 @@ def test_a_record_has_every_field_and_tells_the_trial(here: Here) -> None:
     assert config["data"]["name"] == "fashion_mnist" and len(config["data"]["sha256"]) == 64
     assert [line["step"] for line in middle] == [0, 5]
     for line in middle:
-        assert list(line) == ["type", "step", "epoch", "seconds", "optimizer_seconds", "lr", "train_loss", "test_loss",
-                              "test_metric"]  # fmt: skip
+        assert list(line) == ["type", "step", "epoch", "seconds", "optimizer_seconds", "data_seconds", "lr",
+                              "train_loss", "test_loss", "test_metric"]  # fmt: skip
         assert line["epoch"] == line["step"] / 3750 and line["lr"] == 1e-3
-        assert 0 <= line["optimizer_seconds"] <= line["seconds"]
+        assert 0 <= line["optimizer_seconds"] + line["data_seconds"] <= line["seconds"]
     assert middle[0]["train_loss"] is None and 1 < middle[1]["train_loss"] < 3
     assert (end["type"], end["status"], end["step"]) == ("end", "finished", 5)
     assert config["started"] <= end["ended"]
@@ -604,6 +605,7 @@ def test_rules_of_one_seed_start_from_the_same_weights_and_seeds_differ(whole: t
         ("--schedule constant --warmup 0.75", lambda t: t / 45),
         ("--schedule cosine --warmup 0.25",
          lambda t: t / 15 if t < 15 else (1 + math.cos(math.pi * (t - 16) / 45)) / 2),
+        ("--schedule linear --warmup 0.25", lambda t: t / 15 if t < 15 else 1 - (t - 16) / 45),
         ("--schedule inverse_sqrt", lambda t: 1 / math.sqrt(t)),
         ("--schedule inverse_sqrt --warmup 0.5", lambda t: t / 30 if t < 30 else math.sqrt(30 / t)),
     ],
