@@ -20,6 +20,8 @@ struct Setup {
   std::filesystem::path data_root;   ///< empty: the places that data/dataset.h names
   std::int64_t seed, epochs, batch;  ///< epochs, batch: 0 asks for the workload's own
   bool bfloat16, channels_last;
+  double width = 1;
+  std::int64_t train = 0;
 };
 
 /// What is measured on the test data beside the loss.
@@ -49,8 +51,11 @@ class Workload {
 
   struct Evaluation {
     double loss, metric;
-    std::vector<double> point = {};  ///< the weights, where the report draws their path
+    std::vector<double> point = {};                         ///< the weights, where the report draws their path
+    std::vector<std::pair<std::string, double>> more = {};  ///< other measures by name, written beside the metric
   };
+  virtual std::vector<torch::Tensor> state() { return {}; }
+
   /// On all of the test data. NaN stands for a metric that is not defined yet.
   virtual Evaluation evaluate() = 0;
 
@@ -64,6 +69,16 @@ class Workload {
   virtual Metric metric() const = 0;
   virtual std::string data_name() const = 0;
   virtual std::string data_sha256() const = 0;
+
+  /// Images to look at beside an evaluation, uint8 (N, 3, H, W), which are drawn as a grid of so many columns; or none.
+  struct Samples {
+    torch::Tensor images;
+    std::int64_t columns = 1;
+  };
+  virtual Samples samples() { return {}; }
+
+  /// What the record's first line says of the workload beside what all have; or null.
+  virtual Json details() const { return nullptr; }
 
   /// A function of two weights as the report draws it, {"formula": text, "start": [x, y], "optimum": [x, y],
   /// "x": [...], "y": [...], "z": [[f(x, y) for each x] for each y]}, or null.

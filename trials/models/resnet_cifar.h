@@ -58,7 +58,10 @@ struct ResNetCifarImpl : torch::nn::Module {
     }
   }
 
-  torch::Tensor forward(const torch::Tensor& x) { return linear_(layers_->forward(x).mean({2, 3})); }
+  torch::Tensor forward(const torch::Tensor& x) { return linear_(features(x)); }
+
+  /// What the logits are linear in: (N, 64).
+  torch::Tensor features(const torch::Tensor& x) { return layers_->forward(x).mean({2, 3}); }
 
  private:
   torch::nn::Sequential layers_;
