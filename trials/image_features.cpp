@@ -166,7 +166,14 @@ std::vector<torch::Tensor> cached(const std::string& name, const std::function<s
 Features train_classifier(const data::ImageData& images, int epochs) {
   const Seeded seeded(1);
   Classifier classifier(images);
-  train(classifier, images, epochs);
+  const auto tensors = cached("cifar10-classifier-" + images.sha256.substr(0, 16) + "-" + std::to_string(epochs), [&] {
+    std::cerr << "training the classifier over whose features FID and KID are taken, once\n";
+    train(classifier, images, epochs);
+    return classifier.tensors();
+  });
+  const torch::NoGradGuard no_grad;
+  auto own = classifier.tensors();
+  for (std::size_t i = 0; i < own.size(); ++i) own[i].copy_(tensors.at(i));
   return classifier.features();
 }
 
@@ -174,17 +181,7 @@ Features find_features(const fs::path& data_root, const data::ImageData& images)
   for (const data::Root& root : data::roots(data_root)) {
     if (const fs::path file = root.path / inception_file; fs::exists(file)) return inception(file);
   }
-  const Seeded seeded(1);
-  Classifier classifier(images);
-  const auto tensors = cached("cifar10-classifier-" + images.sha256.substr(0, 16), [&] {
-    std::cerr << "training the classifier whose features FID and KID are taken over, once\n";
-    train(classifier, images, 10);
-    return classifier.tensors();
-  });
-  const torch::NoGradGuard no_grad;
-  auto own = classifier.tensors();
-  for (std::size_t i = 0; i < own.size(); ++i) own[i].copy_(tensors.at(i));
-  return classifier.features();
+  return train_classifier(images);
 }
 
 }  // namespace adabelief::trials

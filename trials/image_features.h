@@ -24,19 +24,20 @@ struct Features {
 inline constexpr std::string_view inception_file = "inception-2015-12-05.pt";
 
 /// A TorchScript module in `inception_file`, from uint8 images (N, 3, S, S) to features (N, F): NVIDIA's of this name,
-/// whose forward() has an argument return_features, or one without such an argument. Without this file a classifier of
-/// CIFAR-10 that is trained here on images.train, once: its weights are kept in the user's cache.
+/// whose forward() has an argument return_features, or one without such an argument. Without this file
+/// train_classifier.
 Features find_features(const std::filesystem::path& data_root, const data::ImageData& images);
 
-/// A residual network of 8 layers after `epochs` passes over the images, always from the same seed: 64 features.
-Features train_classifier(const data::ImageData& images, int epochs = 10);
+/// A residual network of 8 layers after `epochs` passes over images.train, always from the same seed: 64 features. Its
+/// weights are kept in the user's cache.
+Features train_classifier(const data::ImageData& images, int epochs = 4);
 
 /// The tensors of the file NAME.pt in the user's cache, or else those that `make` returns, which are then kept there.
 /// Of several processes that ask for one file at once, one makes it. A damaged file is made again; where nothing can be
 /// kept, nothing is.
 std::vector<torch::Tensor> cached(const std::string& name, const std::function<std::vector<torch::Tensor>()>& make);
 
-/// The images [first, first + count) as a tensor (count, C, H, W) uint8, which shares their memory.
+/// The images as a tensor (count, C, H, W) uint8, which shares their memory.
 torch::Tensor view_of(const data::Images& images);
 
 }  // namespace adabelief::trials
