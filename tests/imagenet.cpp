@@ -54,7 +54,8 @@ std::vector<std::uint8_t> slopes(int height, int width, int blue) {
   std::vector<std::uint8_t> pixels;
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
-      for (const int value : {255 * x / width, 255 * y / height, blue}) pixels.push_back(static_cast<std::uint8_t>(value));
+      for (const int value : {255 * x / width, 255 * y / height, blue})
+        pixels.push_back(static_cast<std::uint8_t>(value));
     }
   }
   return pixels;
@@ -160,7 +161,8 @@ TEST(RandomCrop, HasAnAreaAndAnAspectWithinItsBoundsAndReachesEverywhere) {
     ASSERT_GE(c.left, 0);
     ASSERT_LE(c.top + c.height, 300);
     ASSERT_LE(c.left + c.width, 400);
-    const double area = static_cast<double>(c.height * c.width) / (300 * 400), aspect = double(c.width) / double(c.height);
+    const double area = static_cast<double>(c.height * c.width) / (300 * 400),
+                 aspect = double(c.width) / double(c.height);
     ASSERT_GT(aspect, 0.73);
     ASSERT_LT(aspect, 1.37);
     smallest = std::min(smallest, area), largest = std::max(largest, area);
@@ -264,7 +266,8 @@ TEST(ImageNet, LearnsTwoColoursAndRepeatsItself) {
   EXPECT_LT(losses.back(), losses.front());
   EXPECT_EQ(train(1, 9, b), std::vector<double>(losses.begin(), losses.begin() + 9));
   b.evaluate();
-  EXPECT_EQ(train(10, 16, b), std::vector<double>(losses.begin() + 9, losses.end())) << "an evaluation changed training";
+  EXPECT_EQ(train(10, 16, b), std::vector<double>(losses.begin() + 9, losses.end()))
+      << "an evaluation changed training";
   EXPECT_EQ(a.evaluate().metric, 100);
   EXPECT_EQ(a.evaluate().loss, b.evaluate().loss);
 }

@@ -45,8 +45,9 @@ class Classification : public Workload {
         options_(options) {
     if (setup.epochs > 0) options_.epochs = setup.epochs;
     if (setup.batch > 0) options_.batch = setup.batch;
+    choose_examples();
     if (steps_per_epoch() == 0)
-      throw std::invalid_argument("batch must lie in [1, " + std::to_string(count(images_.train)) + "], got " +
+      throw std::invalid_argument("batch must lie in [1, " + std::to_string(train_.size()) + "], got " +
                                   std::to_string(options_.batch));
     if (setup.channels_last) {
       for (auto& p : parameters()) {
@@ -64,12 +65,16 @@ class Classification : public Workload {
   std::int64_t epochs() const override { return options_.epochs; }
   std::int64_t batch() const override { return options_.batch; }
   /// The last batch of an epoch is left out where it would not be whole, as each step is to weigh alike.
-  std::int64_t steps_per_epoch() const override { return count(images_.train) / options_.batch; }
+  std::int64_t steps_per_epoch() const override { return std::ssize(train_) / options_.batch; }
+  std::vector<torch::Tensor> state() override { return network_.module->buffers(); }  // batch norm's
 
   double backward(std::int64_t t) override {
     const std::int64_t epoch = (t - 1) / steps_per_epoch(), first = (t - 1) % steps_per_epoch() * options_.batch;
     if (epoch != shuffled_) {
-      order_ = permutation(count(images_.train), Random(seed(), shuffle_key, epoch));
+      order_.clear();
+      for (const auto i : permutation(std::ssize(train_), Random(seed(), shuffle_key, epoch))) {
+        order_.push_back(train_[i]);
+      }
       shuffled_ = epoch;
     }
     auto [x, y] = gather(images_.train, std::span(order_).subspan(first, options_.batch), epoch, true);
@@ -83,19 +88,18 @@ class Classification : public Workload {
     const torch::NoGradGuard no_grad;
     network_.module->eval();
     constexpr std::int64_t chunk = 500;
-    std::vector<std::int64_t> order(count(images_.test));
-    std::iota(order.begin(), order.end(), 0);
+    const data::Images& images = setup_.tuning ? images_.train : images_.test;
     double loss = 0, right = 0;
-    for (std::int64_t first = 0; first < std::ssize(order); first += chunk) {
-      const auto n = std::min<std::int64_t>(chunk, std::ssize(order) - first);
-      auto [x, y] = gather(images_.test, std::span(order).subspan(first, n), 0, false);
+    for (std::int64_t first = 0; first < std::ssize(test_); first += chunk) {
+      const auto n = std::min<std::int64_t>(chunk, std::ssize(test_) - first);
+      auto [x, y] = gather(images, std::span(test_).subspan(first, n), 0, false);
       const torch::Tensor logits = forward(x);
       loss +=
           torch::nn::functional::cross_entropy(logits, y, torch::nn::CrossEntropyLossOptions().reduction(torch::kSum))
               .item<double>();
       right += (logits.argmax(1) == y).sum().item<double>();
     }
-    return {loss / static_cast<double>(order.size()), 100 * right / static_cast<double>(order.size())};
+    return {loss / static_cast<double>(test_.size()), 100 * right / static_cast<double>(test_.size())};
   }
 
   Metric metric() const override { return {"accuracy", "%", true}; }
@@ -103,10 +107,31 @@ class Classification : public Workload {
   std::string data_sha256() const override { return images_.sha256; }
 
  private:
-  static constexpr std::uint64_t shuffle_key = 1, augment_key = 2;
+  static constexpr std::uint64_t shuffle_key = 1, augment_key = 2, choice_key = 3;
 
   static std::int64_t count(const data::Images& images) { return static_cast<std::int64_t>(images.count); }
   std::uint64_t seed() const { return static_cast<std::uint64_t>(setup_.seed); }
+
+  // The images to train on and to evaluate on. Where not all are wanted, the first of a permutation that is the same
+  // for every seed; tuning is evaluated on its last tenth, which is the same for any number of training images.
+  void choose_examples() {
+    const std::int64_t all = count(images_.train), valid = setup_.tuning ? all / 10 : 0;
+    if (setup_.train > all - valid)
+      throw std::invalid_argument("train must lie in [1, " + std::to_string(all - valid) + "], got " +
+                                  std::to_string(setup_.train));
+    if (setup_.train > 0 || setup_.tuning) {
+      train_ = permutation(all, Random(0, choice_key, 0));
+      test_.assign(train_.end() - valid, train_.end());
+      train_.resize(setup_.train > 0 ? setup_.train : all - valid);
+    } else {
+      train_.resize(all);
+      std::iota(train_.begin(), train_.end(), 0);
+    }
+    if (!setup_.tuning) {
+      test_.resize(count(images_.test));
+      std::iota(test_.begin(), test_.end(), 0);
+    }
+  }
 
   torch::Tensor forward(const torch::Tensor& x) {
     if (!setup_.bfloat16) return network_.forward(x);
@@ -169,8 +194,9 @@ class Classification : public Workload {
   Network network_;
   ClassificationOptions options_;
   std::array<std::array<float, 256>, 3> table_;  // (channel, pixel) -> normalized value
-  std::vector<std::int64_t> order_;
-  std::int64_t shuffled_ = -1;  // the epoch that order_ is of
+  std::vector<std::int64_t> train_, test_;       // indices of images_.train, and of images_.test or, for tuning, .train
+  std::vector<std::int64_t> order_;              // train_, shuffled
+  std::int64_t shuffled_ = -1;                   // the epoch that order_ is of
 };
 
 }  // namespace adabelief::trials

@@ -79,6 +79,7 @@ void Trial::check() const {
     throw Error(unknown("precision", precision, precisions));
   if (std::find(state_type_names.begin(), state_type_names.end(), states) == state_type_names.end())
     throw Error(unknown("form of states", states, state_type_names));
+  if (!(width > 0 && std::isfinite(width))) throw Error(fmt::format("width must lie in (0, inf), got {}", text(width)));
   const auto refuse = [&](std::string_view why) { throw Error(fmt::format("label '{}': {}", label, why)); };
   const auto control = [](unsigned char c) { return c < ' ' || c == 127; };
   if (std::any_of(label.begin(), label.end(), control)) throw Error("label: a control character is in it");
@@ -108,6 +109,9 @@ std::vector<std::string> Trial::arguments() const {
   add("--precision", precision, precision != standard.precision);
   add("--states", states, states != standard.states);
   if (channels_last) words.emplace_back("--channels-last");
+  add("--train", std::to_string(train), train != 0);
+  add("--width", text(width), width != 1);
+  if (tuning) words.emplace_back("--tuning");
   add("--label", label, !label.empty());
   add("--experiment", experiment, !experiment.empty());
   if (names_workload) words.emplace_back("--name-workload");

@@ -55,7 +55,10 @@ struct Trial {
   std::string states = "full";        ///< how the optimizer keeps what it keeps: one of state_type_names
   bool channels_last = false;
   bool names_workload = false;  ///< has it in the record's name, as where an experiment trains several
-  std::int64_t max_steps = 0;   ///< stop after so many steps, as if killed there but in order; 0: no bound
+  bool tuning = false;          ///< Setup has these three
+  std::int64_t train = 0;
+  double width = 1;
+  std::int64_t max_steps = 0;  ///< stop after so many steps, as if killed there but in order; 0: no bound
 
   static constexpr std::array<std::string_view, 2> precisions{"float32", "bfloat16"};
 

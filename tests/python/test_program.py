@@ -271,7 +271,7 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
         ("list", "KIND"),
         ("advise", "RULE --set"),
         ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --beta1-decay --seed --epochs --batch --steps"
-         + " --threads --precision --states --channels-last --label --out --data --quiet"),
+         + " --threads --precision --states --channels-last --train --width --tuning --label --out --data --quiet"),
         ("compare", "EXPERIMENT --resume --out --jobs --data --quiet"),
         ("report", "FOLDER --out --quiet"),
         ("data", "NAME --data --from --quiet"),
@@ -331,8 +331,8 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("train fashion_mnist_cnn --rule adam --schedule steps", 1, "schedule: steps needs at, the epochs at which"),
         ("train fashion_mnist_cnn --rule adam --beta1-decay 0", 1, "schedule: beta1_decay must lie in (0, 1], got 0"),
         ("train fashion_mnist_cnn --rule adam --beta1-decay 1.5", 1, "schedule: beta1_decay must lie in (0, 1], got 1.5"),
-        ("train reddi --rule adam --batch 2", 1, "a workload without data has no batch, no bfloat16 and no channels_"),
-        ("train reddi --rule adam --precision bfloat16", 1, "a workload without data has no batch, no bfloat16 and no"),
+        ("train reddi --rule adam --batch 2", 1, "a workload without data has no batch, bfloat16, channels_last, train or"),
+        ("train reddi --rule adam --precision bfloat16", 1, "a workload without data has no batch, bfloat16, channels_last, train"),
         ("train fashion_mnist_cnn --rule adam --epochs 0.5", 2,
          "--epochs: must be a whole number in [0, 1000000000], got 0.5"),
         ("train fashion_mnist_cnn --rule adam --threads 0", 2, "--threads: must be a whole number in [1, 1024], got 0"),
@@ -606,6 +606,20 @@ def test_bfloat16_and_channels_last_train_nearly_alike(here: Here) -> None:
     losses = [evaluations(record)[-1]["test_loss"] for record in (plain, short, last)]
     assert len(set(losses)) == 3
     assert losses == pytest.approx([losses[0]] * 3, rel=0.02)
+
+
+def test_fewer_examples_narrower_layers_and_a_validation_part_are_asked_for_and_told(here: Here) -> None:
+    words = [*TRAIN, "adam", "--steps", "3"]
+    plain, few, narrow, tuning = (
+        here.record(*words, *more) for more in ([], ["--train", "160"], ["--width", "0.5"], ["--tuning"])
+    )
+    assert [few[0].get("train"), narrow[0].get("width"), tuning[0].get("tuning")] == [160, 0.5, True]
+    assert not {"train", "width", "tuning"} & set(plain[0])
+    assert [record[0]["steps_per_epoch"] for record in (plain, few, tuning)] == [3750, 10, 54_000 // 16]
+    assert narrow[0]["parameters"] < plain[0]["parameters"] / 3
+    start = [evaluations(record)[0]["test_loss"] for record in (plain, few, tuning)]
+    assert start[0] == start[1] != start[2]  # of the same weights, on test data and on the validation part
+    assert here.refusal(*words, "--tuning", "--train", "54001") == "train must lie in [1, 54000], got 54001"
 
 
 def test_states_of_fewer_bits_train_nearly_alike_and_random_bits_are_of_the_seed(here: Here) -> None:
@@ -1094,10 +1108,13 @@ def test_a_trial_ends_at_the_very_step_that_reaches_the_goal(here: Here) -> None
     assert middle[-1]["step"] == 250 and middle[-1]["test_metric"] <= 1e-3 < middle[-2]["test_metric"]
 
 
-@pytest.mark.parametrize("words", ["--batch 2", "--precision bfloat16"])
+@pytest.mark.parametrize("words", ["--batch 2", "--precision bfloat16", "--train 2", "--width 2"])
 def test_a_toy_function_refuses_what_it_has_not(here: Here, words: str) -> None:
     refusal = here.refusal("train", "toy_abs", "--rule", "adam", *words.split())
-    assert refusal == "a toy function has no batches and is computed in double; leave batch and precision"
+    assert refusal == (
+        "a toy function has no batches, examples or width and is computed in double; leave batch, train, width and"
+        " precision"
+    )
 
 
 def test_several_workloads_are_trained_reported_and_resumed(here: Here) -> None:

@@ -5,15 +5,9 @@
 
 #include <torch/torch.h>
 
-#include <algorithm>
-#include <cmath>
+#include "workload.h"
 
 namespace adabelief::trials {
-
-/// `channels` times `width`, rounded, and at least 1.
-inline std::int64_t scaled(std::int64_t channels, double width) {
-  return std::max<std::int64_t>(1, std::llround(static_cast<double>(channels) * width));
-}
 
 /// Weights of convolutions from N(0, 0.02^2), scales of batch norm from N(1, 0.02^2), shifts zero.
 inline void initialize_dcgan(torch::nn::Module& network) {

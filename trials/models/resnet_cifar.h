@@ -4,6 +4,8 @@
 
 #include <torch/torch.h>
 
+#include "workload.h"
+
 namespace adabelief::trials {
 
 /// Two 3 x 3 convolutions with batch norm beside a shortcut without weights (option A: every other pixel, new channels
@@ -34,16 +36,17 @@ struct BasicBlockImpl : torch::nn::Module {
 };
 TORCH_MODULE(BasicBlock);
 
-/// (N, 3, 32, 32) -> logits (N, classes). 6 * blocks + 2 layers; 269,722 weights for blocks = 3, classes = 10.
+/// (N, 3, 32, 32) -> logits (N, classes). 6 * blocks + 2 layers; 269,722 weights for blocks = 3, classes = 10, width 1.
 struct ResNetCifarImpl : torch::nn::Module {
-  ResNetCifarImpl(std::int64_t blocks, std::int64_t classes) {
-    layers_->push_back(torch::nn::Conv2d(torch::nn::Conv2dOptions(3, 16, 3).padding(1).bias(false)));
-    layers_->push_back(torch::nn::BatchNorm2d(16));
+  ResNetCifarImpl(std::int64_t blocks, std::int64_t classes, double width = 1) {
+    const std::int64_t first = scaled(16, width);
+    layers_->push_back(torch::nn::Conv2d(torch::nn::Conv2dOptions(3, first, 3).padding(1).bias(false)));
+    layers_->push_back(torch::nn::BatchNorm2d(first));
     layers_->push_back(torch::nn::ReLU());
-    std::int64_t in = 16;
-    for (const std::int64_t out : {16, 32, 64}) {
+    std::int64_t in = first;
+    for (const std::int64_t out : {first, 2 * first, 4 * first}) {
       for (std::int64_t i = 0; i < blocks; ++i) {
-        layers_->push_back(BasicBlock(in, out, i == 0 && out != 16 ? 2 : 1));
+        layers_->push_back(BasicBlock(in, out, i == 0 && out != first ? 2 : 1));
         in = out;
       }
     }

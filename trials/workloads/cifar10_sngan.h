@@ -3,7 +3,6 @@
 #pragma once
 
 #include "gan.h"
-#include "models/dcgan.h"
 #include "models/sngan.h"
 
 namespace adabelief::trials {

@@ -2,6 +2,10 @@
 // ImageNet, or any folders of photographs in its layout, by ResNet-18.
 #pragma once
 
+#include <chrono>
+#include <memory>
+#include <mutex>
+
 #include "data/image_folder.h"
 #include "loader.h"
 #include "models/resnet18.h"
@@ -41,7 +45,7 @@ struct ImagenetResnet18 final : Workload {
   std::int64_t steps_per_epoch() const override { return std::ssize(train_) / batch_; }
 
   double backward(std::int64_t t) override {
-    const Clock waiting;
+    const auto start = std::chrono::steady_clock::now();
     if (!loader_ || loader_->next() != t) {
       loader_ = std::make_unique<Loader>(
           threads(), t, steps_per_epoch() * epochs_, side, [this](std::int64_t) { return batch_; },
@@ -49,7 +53,7 @@ struct ImagenetResnet18 final : Workload {
     }
     const Batch batch = loader_->take();
     const torch::Tensor x = normalized(batch.x);
-    loading_ += waiting.seconds();
+    waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     network_->train();
     const torch::Tensor loss = torch::nn::functional::cross_entropy(forward(x), batch.y);
     loss.backward();
@@ -79,6 +83,7 @@ struct ImagenetResnet18 final : Workload {
     return {loss / static_cast<double>(test_.size()), 100 * right / static_cast<double>(test_.size())};
   }
 
+  double data_seconds() const override { return waited_; }
   Metric metric() const override { return {"accuracy", "%", true}; }
   std::string data_name() const override { return "imagenet"; }
   std::string data_sha256() const override { return folder_.sha256; }
@@ -145,7 +150,7 @@ struct ImagenetResnet18 final : Workload {
   std::vector<data::ImageFile> train_, test_;
   std::mutex mutex_;
   std::pair<std::int64_t, std::shared_ptr<std::vector<std::int64_t>>> orders_[2];
-  double loading_ = 0;              // seconds that training waited for batches
+  double waited_ = 0;               // seconds, for batches
   std::unique_ptr<Loader> loader_;  // last, as its threads use the others
 };
 
