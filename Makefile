@@ -44,6 +44,7 @@ bench: ## time the step beside other libraries, and training beside PyTorch; wri
 	.venv/bin/python benchmarks/peers.py --write
 	.venv/bin/python benchmarks/rules.py --write
 	.venv/bin/python benchmarks/training.py --skip-without-data --write
+	.venv/bin/python benchmarks/gans.py --skip-without-data --write
 
 clean: ## remove build/ (.venv and runs/ stay)
 	rm -rf build

@@ -26,7 +26,7 @@ struct ProjectedBlockImpl : torch::nn::Module {
   }
 
   torch::Tensor forward(const torch::Tensor& x) {
-    const torch::Tensor y = bn2_(conv2_(torch::relu_(bn1_(conv1_(x)))));
+    const torch::Tensor y = bn2_(conv2_(torch::relu(bn1_(conv1_(x)))));
     return torch::relu(y + (shortcut_ ? shortcut_->forward(x) : x));
   }
 

@@ -25,6 +25,7 @@ struct ImagenetResnet18 final : Workload {
       : setup_(setup),
         folder_(data::find_image_folder("imagenet", setup.data_root)),
         network_(static_cast<std::int64_t>(folder_.classes.size()), setup.width) {
+    if (setup.bfloat16) throw std::invalid_argument("this workload is computed in float32; leave precision");
     if (setup.epochs > 0) epochs_ = setup.epochs;
     if (setup.batch > 0) batch_ = setup.batch;
     choose_images();
