@@ -43,6 +43,7 @@ bench: ## time the step beside other libraries, and training beside PyTorch; wri
 	@tools/build release all
 	.venv/bin/python benchmarks/peers.py --write
 	.venv/bin/python benchmarks/rules.py --write
+	.venv/bin/python benchmarks/forms.py --write
 	.venv/bin/python benchmarks/training.py --skip-without-data --write
 	.venv/bin/python benchmarks/gans.py --skip-without-data --write
 

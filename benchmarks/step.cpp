@@ -12,6 +12,7 @@
 #include <immintrin.h>
 #endif
 
+#include <cmath>
 #include <cstdlib>
 #include <new>
 #include <numeric>
@@ -130,6 +131,43 @@ void stored(benchmark::State& state, const Sizes& sizes, Type type, Storage stor
   state.counters["bytes_per_second"] = benchmark::Counter(bytes, benchmark::Counter::kIsIterationInvariantRate);
 }
 
+// A scaled loss, clipping by the norm of all gradients, and AdaBelief's step: folded into the step, or each by itself as
+// torch does it, the first two over the gradients.
+void clipped(benchmark::State& state, const Sizes& sizes, bool folded) {
+  const Arrays<float> arrays(weights_and_gradients(sizes));
+  AnyOptimizer optimizer = make("adabelief");
+  std::vector<Gradient> gradients;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    optimizer.add(arrays.span(2 * i));
+    gradients.emplace_back(arrays.span(2 * i + 1));
+  }
+  constexpr float scale = 0.99F;
+  if (folded) optimizer.fold({.scale = scale, .max_norm = 1e30});
+  optimizer.step(gradients);
+  for (auto _ : state) {
+    if (!folded) {
+      const auto multiply = [&](float by) {
+#pragma omp parallel
+        for (std::size_t k = 0; k < sizes.size(); ++k) {
+          float* const g = arrays[2 * k + 1];
+#pragma omp for simd nowait
+          for (std::size_t i = 0; i < sizes[k]; ++i) g[i] *= by;
+        }
+      };
+      multiply(scale);
+      float squares = 0;
+#pragma omp parallel reduction(+ : squares)
+      for (std::size_t k = 0; k < sizes.size(); ++k) {
+        const float* const g = arrays[2 * k + 1];
+#pragma omp for simd nowait
+        for (std::size_t i = 0; i < sizes[k]; ++i) squares += g[i] * g[i];
+      }
+      multiply(std::sqrt(squares) < 1e30F ? 1 : 0.5F);  // which torch does whether or not there is something to clip
+    }
+    optimizer.step(gradients);
+  }
+}
+
 // All reads and writes of a rule with hardly any arithmetic: the memory's limit.
 template <class T, std::size_t states>
 void add_up(std::size_t begin, std::size_t end, const std::array<T*, 5>& a) {
@@ -211,7 +249,7 @@ void for_every_shape(const std::string& name, F f, Arguments... arguments) {
         ->UseRealTime()
         ->Unit(benchmark::kMicrosecond);
   };
-  for (const std::size_t n : {1'000, 100'000, 1'000'000, 25'000'000}) one("1/" + std::to_string(n), {n});
+  for (const std::size_t n : {1'000, 10'000, 100'000, 1'000'000, 25'000'000, 100'000'000}) one("1/" + std::to_string(n), {n});
   one("300/1000", Sizes(300, 1'000));
   one("resnet18", resnet18());
 }
@@ -244,9 +282,12 @@ int main(int argc, char** argv) {
   };
   in_form("adabelief_bfloat16_state/float32", Type::float32, StateType::bfloat16);
   in_form("adabelief_8bit_state/float32", Type::float32, StateType::bits8);
+  in_form("adabelief_bfloat16_state_stochastic/bfloat16", Type::bfloat16, StateType::bfloat16, Rounding::stochastic);
   in_form("adabelief_8bit_state_stochastic/bfloat16", Type::bfloat16, StateType::bits8, Rounding::stochastic);
   in_form("adabelief_8bit_state_exact/bfloat16", Type::bfloat16, StateType::bits8, Rounding::exact);
   in_form("adabelief_stochastic/bfloat16", Type::bfloat16, StateType::full, Rounding::stochastic);
+  for_every_shape("adabelief_clip_folded/float32", clipped, true);
+  for_every_shape("adabelief_clip_in_passes/float32", clipped, false);
   benchmark::AddCustomContext("version", std::string(version));
   benchmark::AddCustomContext("compiler", "g++ " __VERSION__);
   benchmark::AddCustomContext("isa", std::string(cpu::isa_names[static_cast<std::size_t>(cpu::isa())]));

@@ -76,6 +76,16 @@ void Options::set(const Settings& settings) {
   }
 }
 
+void Options::set(std::span<const double> values) {
+  if (values.size() != list_.size()) {
+    throw std::invalid_argument(std::string(rule_->name) + ": takes " + plural(list_.size(), "value") + ", for " +
+                                join(names_of(list_)) + "; got " + std::to_string(values.size()));
+  }
+  Options changed = *this;
+  for (std::size_t i = 0; i < values.size(); ++i) changed.set(list_[i].name, values[i]);
+  values_ = std::move(changed.values_);
+}
+
 void Options::use_preset(const Value& value) {
   std::vector<std::string_view> names;
   for (const PresetInfo& one : rule_->presets) names.push_back(one.name);
@@ -141,32 +151,34 @@ Options::Decayed Options::decayed() const {
   return {0, w};
 }
 
-constexpr std::size_t line = 64;  // bytes: a cache line, and the widest lanes
-
-std::size_t AnyOptimizer::stride(const Tensor& tensor) {
-  return (cpu::state_bytes(tensor.state_type, tensor.weights.type, tensor.weights.size) + line - 1) / line * line;
+std::size_t AnyOptimizer::state_bytes(const Tensor& tensor) {
+  return cpu::state_bytes(tensor.state_type, tensor.weights.type, tensor.weights.size);
 }
 
 void AnyOptimizer::Free::operator()(std::byte* memory) const { std::free(memory); }
 
-std::unique_ptr<std::byte[], AnyOptimizer::Free> AnyOptimizer::allocate(const Tensor& tensor) const {
-  std::size_t bytes = stride(tensor) * rule_->states.size();
-  if (storage_.keeps_rest(tensor.weights.type)) bytes += (2 * tensor.weights.size + line - 1) / line * line;
-  if (bytes == 0) return {};
+void AnyOptimizer::allocate(Tensor& tensor) const {
+  constexpr std::size_t line = 64;  // bytes: a cache line, and the widest lanes
+  const auto lines = [](std::size_t bytes) { return (bytes + line - 1) / line * line; };
+  const std::size_t stride = lines(state_bytes(tensor)), states = stride * rule_->states.size();
+  const bool rest = storage_.keeps_rest(tensor.weights.type);
+  const std::size_t bytes = states + (rest ? lines(2 * tensor.weights.size) : 0);
+  if (bytes == 0) return;
   auto* memory = static_cast<std::byte*>(std::aligned_alloc(line, bytes));
   if (memory == nullptr) throw std::bad_alloc();
   std::memset(memory, 0, bytes);
-  return std::unique_ptr<std::byte[], Free>(memory);
+  tensor.memory.reset(memory);
+  for (std::size_t k = 0; k < rule_->states.size(); ++k) tensor.states.states[k] = memory + k * stride;
+  if (rest) tensor.states.rest = reinterpret_cast<std::int16_t*>(memory + states);
 }
 
 cpu::Job AnyOptimizer::job(const Tensor& tensor) const {
   cpu::Job job = rule_->job(tensor.weights.type);
   job.weights = tensor.weights.data, job.n = tensor.weights.size;
-  std::byte* state = tensor.states.get();
-  for (std::size_t k = 0; k < rule_->states.size(); ++k, state += stride(tensor)) job.states[k] = state;
+  job.states = tensor.states.states;
   job.state_type = tensor.state_type;
   job.rounding = storage_.weights;
-  if (storage_.keeps_rest(tensor.weights.type)) job.remainder = reinterpret_cast<std::int16_t*>(state);
+  job.remainder = tensor.states.rest;
   return job;
 }
 
@@ -200,7 +212,12 @@ void AnyOptimizer::set(std::string_view option, const Value& value, std::size_t 
   groups_[group].set(option, value);
 }
 
-void AnyOptimizer::add(Weights weights, std::size_t group) {
+void AnyOptimizer::set(std::span<const double> values, std::size_t group) {
+  this->group(group);
+  groups_[group].set(values);
+}
+
+AnyOptimizer::Tensor AnyOptimizer::place(Weights weights, std::size_t group) const {
   this->group(group);
   if (weights.data == nullptr && weights.size != 0) {
     throw std::invalid_argument(std::string(rule_->name) + ": weights of " + plural(weights.size, "element") +
@@ -211,11 +228,33 @@ void AnyOptimizer::add(Weights weights, std::size_t group) {
                                 std::string(state_type_names[int(storage_.states)]) +
                                 " are for weights that are computed in float, got float64");
   }
-  Tensor tensor{weights, group, 0, storage_.states_of(weights.type, weights.size), {}};
-  tensor.states = allocate(tensor);
+  return {weights, group, 0, storage_.states_of(weights.type, weights.size), tensors_.size()};
+}
+
+void AnyOptimizer::append(Tensor tensor) {
   jobs_.reserve(tensors_.size() + 1);
-  if (takes_norms(folded_)) squares_.resize(squares_.size() + cpu::squares_of(weights.size));
+  if (takes_norms(folded_)) squares_.resize(squares_.size() + cpu::squares_of(tensor.weights.size));
   tensors_.push_back(std::move(tensor));
+}
+
+void AnyOptimizer::add(Weights weights, std::size_t group) {
+  Tensor tensor = place(weights, group);
+  allocate(tensor);
+  append(std::move(tensor));
+}
+
+void AnyOptimizer::add(Weights weights, std::size_t group, const StateMemory& states) {
+  Tensor tensor = place(weights, group);
+  const auto need = [&](const void* memory, std::string_view what) {
+    if (memory != nullptr || weights.size == 0) return;
+    throw std::invalid_argument(std::string(rule_->name) + ": no address for the " + std::string(what) + " of " +
+                                plural(weights.size, "weight"));
+  };
+  for (std::size_t k = 0; k < rule_->states.size(); ++k) {
+    need(tensor.states.states[k] = states.states[k], "state " + std::string(rule_->states[k]));
+  }
+  if (storage_.keeps_rest(weights.type)) need(tensor.states.rest = states.rest, "rest");
+  append(std::move(tensor));
 }
 
 void AnyOptimizer::step(std::span<const Gradient> gradients) {
@@ -262,7 +301,8 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
     }
     cpu::Job& job = jobs_[place++];
     job.coupled = decayed.coupled, job.lost = decayed.lost, job.scalars = scalars;
-    job.key = storage_.key(i, tensor.steps);
+    job.key = storage_.key(tensor.whole, tensor.steps);
+    job.offset = tensor.offset;
   }
   cpu::run(jobs_, *executor_);
 }
@@ -280,6 +320,20 @@ void AnyOptimizer::fold(const Fold& fold) {
   folded_ = folded;
 }
 
+void AnyOptimizer::set_steps(std::int64_t steps, std::size_t tensor) {
+  this->tensor(tensor);
+  if (steps < 0 || steps > max_steps) {
+    throw std::invalid_argument(std::string(rule_->name) + ": steps must lie in [0, 2^53], got " +
+                                std::to_string(steps));
+  }
+  tensors_[tensor].steps = steps;
+}
+
+void AnyOptimizer::set_part(std::size_t whole, std::size_t offset, std::size_t tensor) {
+  this->tensor(tensor);
+  tensors_[tensor].whole = whole, tensors_[tensor].offset = offset;
+}
+
 std::size_t AnyOptimizer::find_state(std::string_view name) const {
   const auto found = std::find(rule_->states.begin(), rule_->states.end(), name);
   if (found != rule_->states.end()) return std::size_t(found - rule_->states.begin());
@@ -294,7 +348,7 @@ View AnyOptimizer::state(std::string_view name, std::size_t tensor) const {
                                 std::string(state_type_names[int(t.state_type)]) +
                                 "; state_numbers gives their numbers");
   }
-  return {t.states.get() + k * stride(t), t.weights.size, arithmetic(t.weights.type)};
+  return {t.states.states[k], t.weights.size, arithmetic(t.weights.type)};
 }
 
 std::vector<double> AnyOptimizer::state_numbers(std::string_view name, std::size_t tensor) const {
@@ -313,10 +367,29 @@ std::vector<double> AnyOptimizer::state_numbers(std::string_view name, std::size
   return {numbers.begin(), numbers.end()};
 }
 
+void AnyOptimizer::set_state(std::string_view name, std::span<const double> numbers, std::size_t tensor) {
+  const Tensor& t = this->tensor(tensor);
+  const std::size_t k = find_state(name);
+  if (numbers.size() != t.weights.size) {
+    throw std::invalid_argument(std::string(rule_->name) + ": a state of tensor " + std::to_string(tensor) + " takes " +
+                                plural(t.weights.size, "number") + ", got " + std::to_string(numbers.size()));
+  }
+  if (t.state_type == StateType::full && t.weights.type == Type::float64) {
+    std::copy(numbers.begin(), numbers.end(), static_cast<double*>(t.states.states[k]));
+    return;
+  }
+  const std::vector<float> narrow(numbers.begin(), numbers.end());
+  if (t.state_type == StateType::full) {
+    std::copy(narrow.begin(), narrow.end(), static_cast<float*>(t.states.states[k]));
+  } else {
+    cpu::write_state(job(t), k, narrow.data());
+  }
+}
+
 std::size_t AnyOptimizer::state_bytes() const {
   std::size_t bytes = 0;
   for (const Tensor& t : tensors_) {
-    bytes += cpu::state_bytes(t.state_type, t.weights.type, t.weights.size) * rule_->states.size();
+    bytes += state_bytes(t) * rule_->states.size();
     if (storage_.keeps_rest(t.weights.type)) bytes += 2 * t.weights.size;
   }
   return bytes;

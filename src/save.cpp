@@ -29,7 +29,6 @@ static_assert(std::endian::native == std::endian::little, "the state file is lit
 constexpr std::string_view magic = "adabelief state\n";
 constexpr std::string_view rest_name = "weight_rest";
 constexpr std::uint32_t version = 1;
-constexpr std::int64_t max_steps = std::int64_t{1} << 53;  // a formula counts them in a double
 
 struct Checksum {
   std::uint64_t hash = 0xcbf29ce484222325;
@@ -136,7 +135,7 @@ void AnyOptimizer::save(std::ostream& out) const {
     for (std::size_t k = 0; k < rule_->states.size(); ++k) {
       w.text(rule_->states[k]);
       if (tensor.state_type == StateType::full) {
-        w.bytes(job.states[k], cpu::state_bytes(StateType::full, tensor.weights.type, tensor.weights.size));
+        w.bytes(job.states[k], state_bytes(tensor));
       } else {
         std::vector<float> numbers(job.n);
         cpu::read_state(job, k, numbers.data());
@@ -196,13 +195,14 @@ void AnyOptimizer::load(std::istream& in, const std::string& file) {
       r.fail("the file is damaged: " + tensor + " after " + std::to_string(steps) + " steps");
     const bool rest = storage_.keeps_rest(weights.type);
     count("the number of states of " + tensor, rule_->states.size() + rest);
-    Tensor& loaded = tensors.emplace_back(Tensor{weights, std::size_t(group), steps, tensors_[i].state_type, {}});
-    loaded.states = allocate(loaded);
+    Tensor& loaded = tensors.emplace_back(
+        Tensor{weights, std::size_t(group), steps, tensors_[i].state_type, tensors_[i].whole, tensors_[i].offset});
+    allocate(loaded);
     const cpu::Job job = this->job(loaded);
     for (std::size_t k = 0; k < rule_->states.size(); ++k) {
       r.expect("a state of " + tensor, std::string(rule_->states[k]), r.text());
       if (loaded.state_type == StateType::full) {
-        r.bytes(job.states[k], cpu::state_bytes(StateType::full, weights.type, weights.size));
+        r.bytes(job.states[k], state_bytes(loaded));
       } else {
         std::vector<float> numbers(job.n);
         r.bytes(numbers.data(), numbers.size() * sizeof(float));
@@ -216,6 +216,16 @@ void AnyOptimizer::load(std::istream& in, const std::string& file) {
   }
   r.end();
   if (!file.empty() && in.peek() != std::istream::traits_type::eof()) r.fail("the file goes on after its end");
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const StateMemory &from = tensors[i].states, &to = tensors_[i].states;
+    if (tensors_[i].memory || tensors[i].weights.size == 0) continue;
+    // The states are the caller's, who keeps them where they are.
+    for (std::size_t k = 0; k < rule_->states.size(); ++k) {
+      std::memcpy(to.states[k], from.states[k], state_bytes(tensors[i]));
+    }
+    if (to.rest != nullptr) std::memcpy(to.rest, from.rest, 2 * tensors[i].weights.size);
+    tensors[i].states = to, tensors[i].memory.reset();
+  }
   groups_ = std::move(groups);
   tensors_ = std::move(tensors);
 }

@@ -305,6 +305,13 @@ TEST(Cpu, UsesTheInstructionSetThatItIsTold) {
   for (const cpu::Isa isa : instruction_sets()) {
     cpu::use(isa);
     EXPECT_EQ(cpu::isa(), isa);
+    for (const RuleInfo* rule : rules()) {  // each of its own function, of whose registers another test tells
+      for (const Type type : {Type::float32, Type::float64}) {
+        const auto& kernels = rule->kernels[std::size_t(type)];
+        EXPECT_EQ(rule->job(type).kernel, kernels[std::size_t(isa)]) << rule->name;
+        EXPECT_EQ(std::count(kernels.begin(), kernels.end(), kernels[std::size_t(isa)]), 1) << rule->name;
+      }
+    }
   }
   for (std::size_t i = 0; i < cpu::isa_names.size(); ++i) {
     if (cpu::has(cpu::Isa(i))) continue;

@@ -147,6 +147,33 @@ TEST(Storage, DrawsOtherRandomBitsForAnotherSeedStepAndTensorOnly) {
   EXPECT_NE(x, first);
 }
 
+TEST(Storage, APartIsRoundedAsInTheWhole) {
+  for (const StateType states : {StateType::full, StateType::bfloat16, StateType::bits8}) {
+    const Storage storage{.states = states, .weights = Rounding::stochastic, .seed = 3};
+    const Halves start = rounded(values<float>(20'000, 1), Type::bfloat16, Rounding::nearest);
+    Halves other(100), whole = start, first(start.begin(), start.begin() + 10'240),
+                       second(start.begin() + 10'240, start.end());
+    AnyOptimizer unsharded = make("adabelief", {}, storage), one = make("adabelief", {}, storage),
+                 two = make("adabelief", {}, storage);
+    unsharded.add(halves(other, Type::bfloat16));
+    unsharded.add(halves(whole, Type::bfloat16));
+    one.add(halves(first, Type::bfloat16)), two.add(halves(second, Type::bfloat16));
+    one.set_part(1, 0), two.set_part(1, 10'240);
+    for (unsigned t = 1; t <= 4; ++t) {
+      const auto g = values<float>(start.size(), 100 + t);
+      unsharded.step({values<float>(100, t), g});
+      one.step(std::vector<float>(g.begin(), g.begin() + 10'240));
+      two.step(std::vector<float>(g.begin() + 10'240, g.end()));
+    }
+    first.insert(first.end(), second.begin(), second.end());
+    EXPECT_EQ(first, whole) << state_type_names[int(states)];
+    auto m = one.state_numbers("exp_avg");
+    const auto rest = two.state_numbers("exp_avg");
+    m.insert(m.end(), rest.begin(), rest.end());
+    EXPECT_EQ(m, unsharded.state_numbers("exp_avg", 1)) << state_type_names[int(states)];
+  }
+}
+
 template <class Rule>
 struct StorageOfEveryRule : testing::Test {
   static const RuleInfo& info() { return RuleEntry<Rule>::info(); }

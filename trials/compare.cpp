@@ -52,14 +52,26 @@ struct Entry {
   bool done() const { return state == finished || state == diverged; }
 };
 
+// Starts a program in a group of its own, so that the terminal's Ctrl-C reaches this process alone. Returns an error
+// number; destroys `files`.
+int start(const char* program, std::vector<std::string>& words, posix_spawn_file_actions_t& files, pid_t& pid) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  const int error = posix_spawnp(&pid, program, &files, &attributes, arguments.data(), environ);
+  posix_spawn_file_actions_destroy(&files);
+  posix_spawnattr_destroy(&attributes);
+  return error;
+}
+
 void spawn(Entry& e, const fs::path& folder, const fs::path& data_root) {
   std::vector<std::string> words = e.trial.arguments();
   words.insert(words.begin(), "adabelief");
   words.insert(words.end(), {"--out", folder.string(), "--progress", "json"});
   if (!data_root.empty()) words.insert(words.end(), {"--data", data_root.string()});
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
 
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw Error(fmt::format("cannot make a pipe: {}", std::strerror(errno)));
@@ -69,12 +81,7 @@ void spawn(Entry& e, const fs::path& folder, const fs::path& data_root) {
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&files, ends[1], 1);
   posix_spawn_file_actions_addopen(&files, 2, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  posix_spawnattr_t attributes;  // a group of its own, so that the terminal's Ctrl-C reaches this process alone
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  const int error = posix_spawn(&e.pid, "/proc/self/exe", &files, &attributes, arguments.data(), environ);
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attributes);
+  const int error = start("/proc/self/exe", words, files, e.pid);
   close(ends[1]);
   if (error != 0) {
     close(ends[0]);
@@ -137,6 +144,13 @@ bool read_from(Entry& e, const fs::path& folder) {
   return true;
 }
 
+std::vector<std::string> report_words(const std::vector<fs::path>& folders) {
+  const char* chosen = std::getenv("ADABELIEF_PYTHON");
+  std::vector<std::string> words{chosen ? chosen : ADABELIEF_PYTHON, std::string(ADABELIEF_TRIALS_FOLDER) + "/report"};
+  for (const fs::path& folder : folders) words.push_back(folder.string());
+  return words;
+}
+
 std::string outcome(const Entry& e, bool live) {
   switch (e.state) {
     case Entry::finished: return terminal::paint("finished", 32, live);
@@ -149,6 +163,38 @@ std::string outcome(const Entry& e, bool live) {
   const double left = e.share > 0 ? e.seconds * (1 - e.share) / e.share : 0;
   return e.share > 0 ? terminal::duration(left) + " left" : "starting";
 }
+
+// The report, made again and again while trials run. It ends when its standard input does, so with this process,
+// however that ends; of a run that was stopped it first makes the page once more.
+class Follower {
+ public:
+  explicit Follower(const fs::path& folder) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return;  // a run without it is as good
+    std::vector<std::string> words = report_words({folder});
+    words.emplace_back("--follow");
+    const std::string log = (folder / "log" / "report.txt").string();
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, ends[0], 0);
+    posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&files, 2, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (start(words[0].c_str(), words, files, pid_) != 0) pid_ = 0;
+    close(ends[0]);
+    input_ = ends[1];
+  }
+  Follower(const Follower&) = delete;
+  ~Follower() {
+    if (pid_ > 0 && !stop_wanted()) kill(pid_, SIGTERM);  // the last report is about to be made
+    if (input_ >= 0) close(input_);
+    while (pid_ > 0 && waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+
+ private:
+  pid_t pid_ = 0;
+  int input_ = -1;
+};
 
 class Display {
  public:
@@ -280,12 +326,11 @@ void catch_stop_signals(bool second_ends) {
 
 bool stop_wanted() { return signals > 0; }
 
-int make_report(const std::vector<fs::path>& folders, const fs::path& out, bool quiet) {
-  const char* chosen = std::getenv("ADABELIEF_PYTHON");
-  std::vector<std::string> words{chosen ? chosen : ADABELIEF_PYTHON, std::string(ADABELIEF_TRIALS_FOLDER) + "/report"};
-  for (const fs::path& folder : folders) words.push_back(folder.string());
+int make_report(const std::vector<fs::path>& folders, const fs::path& out, bool quiet, bool index) {
+  std::vector<std::string> words = report_words(folders);
   if (!out.empty()) words.insert(words.end(), {"--out", out.string()});
   if (quiet) words.emplace_back("--quiet");
+  if (index) words.emplace_back("--index");
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
@@ -355,6 +400,7 @@ int compare(const CompareOptions& options) {
   int seen = 0;      // signals acted upon
   bool give_up = false;
   {
+    const Follower follower(folder);
     Display display(options.quiet);
     for (;;) {
       int running = 0;
@@ -401,7 +447,7 @@ int compare(const CompareOptions& options) {
                options.data_root.empty() ? "" : " --data " + options.data_root.string());
     return 130;
   }
-  const int report = over > 0 ? make_report({folder}, {}, options.quiet) : 1;
+  const int report = over > 0 ? make_report({folder}, {}, options.quiet, false) : 1;
   if (stop_wanted()) return 130;
   int status = report;
   for (const Entry& e : entries) {

@@ -23,9 +23,10 @@ int compare(const CompareOptions& options);
 /// A folder that is not there yet: runs/NAME/TIME.
 std::filesystem::path new_run_folder(const std::string& name);
 
-/// Makes the report of run folders in `out`, or in the first of them where that is empty; returns the exit status of
-/// its program.
-int make_report(const std::vector<std::filesystem::path>& folders, const std::filesystem::path& out, bool quiet);
+/// Makes the report of run folders in `out`, or in the first of them where that is empty; with `index` the list of the
+/// runs under the first, or under runs/. Returns the exit status of its program.
+int make_report(const std::vector<std::filesystem::path>& folders, const std::filesystem::path& out, bool quiet,
+                bool index);
 
 /// Makes Ctrl-C and SIGTERM ask for an orderly end; true once one has come.
 /// With `second_ends` a second one ends the program at once.

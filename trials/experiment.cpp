@@ -137,6 +137,8 @@ Json Experiment::json() const {
   if (!baseline.empty()) json["baseline"] = baseline;
   if (!target.is_null()) json["target"] = target;
   if (!paper.is_null()) json["paper"] = paper;
+  if (!published.is_null()) json["published"] = published;
+  if (!claims.is_null()) json["claims"] = claims;
   json["toml"] = toml;
   json["trials"] = all;
   return json;
@@ -305,6 +307,58 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
       }
       e.paper.push_back(std::move(line));
       row.done();
+    }
+  }
+  if (const toml::node* published = root.find("published")) {
+    const toml::table results = toml::parse_file(std::string(ADABELIEF_TRIALS_FOLDER) + "/paper/results.toml");
+    std::vector<std::string_view> keys;
+    for (const auto& [key, value] : results) keys.push_back(key.str());
+    const auto read = [&](Table& table, const std::string& key, const std::string& workload) {
+      const auto of =
+          table.need<std::string>(key, "a key of trials/paper/results.toml, or a table of one per workload");
+      if (std::find(keys.begin(), keys.end(), of) == keys.end())
+        table.fail(table.find(key), unknown("published results", of, keys));
+      e.published[workload] = of;
+    };
+    if (const toml::table* each = published->as_table()) {
+      Table table(*each, file, "published.");
+      for (const std::string& workload : e.workloads) {
+        if (table.find(workload) != nullptr) read(table, workload, workload);
+      }
+      table.done();
+    } else {
+      for (const std::string& workload : e.workloads) read(root, "published", workload);
+    }
+  }
+  if (const toml::node* claims = root.find("claims")) {
+    if (!claims->is_array_of_tables()) root.fail(claims, "claims must be [[claims]] tables with text, rule and versus");
+    e.claims = Json::array();
+    for (const toml::node& node : *claims->as_array()) {
+      Table row(*node.as_table(), file, "claims.");
+      Json line{{"text", row.need<std::string>("text", "the claim in words")}};
+      for (const char* side : {"rule", "versus"}) {
+        const auto label = row.need<std::string>(side, "a rule's label");
+        labelled(row, side, label);
+        line[side] = label;
+      }
+      const auto one_of = [&](const char* key, const std::vector<std::string_view>& words) {
+        const auto word = row.need<std::string>(key, "one of " + join(words));
+        if (std::find(words.begin(), words.end(), word) == words.end())
+          row.fail(row.find(key), unknown(key, word, words));
+        line[key] = word;
+      };
+      one_of("metric", {"test", "best test", "train loss"});
+      one_of("kind", {"better", "not worse"});
+      const double margin = row.get<double>("margin", "a difference of the metric").value_or(0);
+      if (!(margin >= 0)) row.fail(row.find("margin"), "claims.margin must be at least 0");
+      line["margin"] = margin;
+      const auto of = workload_names(row, known);
+      row.done();
+      if (of.empty()) e.claims.push_back(line);
+      for (const std::string& workload : of) {
+        line["workload"] = workload;
+        e.claims.push_back(line);
+      }
     }
   }
   root.done();

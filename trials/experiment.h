@@ -17,6 +17,8 @@ struct Experiment {
   std::string baseline;       ///< the label that the others are compared with; may be empty
   Json target;                ///< {"value": v}, the test metric that a trial is timed to, or null
   Json paper;                 ///< the paper's numbers, or null; each with its workload where there are several
+  Json published;             ///< the key in paper/results.toml of each workload that has one, or null
+  Json claims;                ///< what the report judges, or null; each with its workload where there are several
   std::string toml;           ///< the file's whole text
   std::vector<Trial> trials;  ///< seed by seed, then workload by workload, so that early results compare all rules
 

@@ -316,9 +316,10 @@ int program(int argc, char** argv) {
 
   std::vector<fs::path> folders;
   fs::path report_out;
-  bool report_quiet = false;
+  bool report_quiet = false, report_index = false;
   CLI::App* report_command = app.add_subcommand("report", "Make the report of one or several run folders again");
-  report_command->add_option("FOLDER", folders, "Folders that hold records/")->required();
+  report_command->add_option("FOLDER", folders, "Folders that hold records/");
+  report_command->add_flag("--index", report_index, "List all runs in FOLDER, else in runs/, in its index.html");
   report_command->add_option("--out", report_out, "Where to write it; else into the first folder");
   report_command->add_flag("--quiet", report_quiet, "Print the report's path only");
 
@@ -347,7 +348,10 @@ int program(int argc, char** argv) {
   if (*advise_command) return advise(advise_rule, advise_set);
   if (*train_command) return train(std::move(t));
   if (*compare_command) return compare(c);
-  if (*report_command) return make_report(folders, report_out, report_quiet);
+  if (*report_command) {
+    if (folders.empty() && !report_index) throw Error("FOLDER is missing: a folder that holds records/, or --index");
+    return make_report(folders, report_out, report_quiet, report_index);
+  }
   std::vector<std::string_view> names;
   for (const data::Dataset& set : data::datasets()) {
     if (set.name == data_name) return data::fetch(set, d), 0;

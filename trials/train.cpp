@@ -224,6 +224,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
        {"machine", machine()},
        {"data", {{"name", workload->data_name()}, {"sha256", workload->data_sha256()}}},
        {"started", now()}});
+  if (metric.split != "test") config["metric"]["split"] = metric.split;
   if (trial.tuning) config["tuning"] = true;
   if (trial.train > 0) config["train"] = trial.train;
   if (trial.width != 1) config["width"] = trial.width;

@@ -35,6 +35,7 @@ struct Metric {
   std::string name, unit;
   bool higher_is_better;
   std::optional<double> goal = {};  ///< the value at which a trial ends, so that rules compare by their steps to it
+  std::string split = "test";  ///< the data that it is of; "" where that says nothing, as of samples of a generator
 };
 
 /// So many channels or features of a layer at a width of 1, at another width; at least 1.

@@ -51,6 +51,8 @@ class Options {
   void set(std::string_view name, const Value& value);
   /// All of these, "preset" first, wherever it stands.
   void set(const Settings& settings);
+  /// All options, in the order of list(). Throws before any has changed.
+  void set(std::span<const double> values);
 
   /// "0.001", "true", "decoupled".
   std::string text(std::string_view name) const;
@@ -122,6 +124,13 @@ struct Storage {
   }
 };
 
+/// Where a tensor's states are: each of cpu::state_bytes bytes in the form that Storage::states_of tells, at an address
+/// fit for its elements.
+struct StateMemory {
+  std::array<void*, cpu::max_states> states{};  ///< those of the rule, in its order
+  std::int16_t* rest = nullptr;                 ///< an element for each weight, where Storage::keeps_rest
+};
+
 /// Steps tensors that it does not own by one rule; keeps their states. Not thread-safe; movable. A number of a group or
 /// tensor that there is not is a std::invalid_argument everywhere.
 class AnyOptimizer {
@@ -136,6 +145,10 @@ class AnyOptimizer {
   /// another tensor's or a gradient's.
   void add(Weights weights, std::size_t group = 0);
 
+  /// The same with states in memory of the caller's, which holds zeros or what an optimizer left there. It must outlive
+  /// the optimizer, too.
+  void add(Weights weights, std::size_t group, const StateMemory& states);
+
   /// One step: `gradients` in the order in which the tensors were added, each of its tensor's size, and of a type that
   /// is computed in as its own. Gradients are only read, unless fold() asked to zero them. Throws
   /// std::invalid_argument, before anything has changed, where they do not fit. Allocates nothing.
@@ -149,17 +162,28 @@ class AnyOptimizer {
 
   const Options& options(std::size_t group = 0) const { return this->group(group); }
   void set(std::string_view option, const Value& value, std::size_t group = 0);
+  void set(std::span<const double> values, std::size_t group = 0);
 
   std::size_t groups() const { return groups_.size(); }
   std::size_t tensors() const { return tensors_.size(); }
 
   /// Steps that a tensor has taken.
   std::int64_t steps(std::size_t tensor = 0) const { return this->tensor(tensor).steps; }
+  /// In [0, max_steps].
+  void set_steps(std::int64_t steps, std::size_t tensor = 0);
+  static constexpr std::int64_t max_steps = std::int64_t{1} << 53;  ///< a formula counts them in a double
+
+  /// Says that a tensor is a part of one that is split: from element `offset` on of that which was added as number
+  /// `whole`. Its random bits are then those that the whole would have there, and so are all bits where it is cut at
+  /// multiples of 256, keeps its states in the same form, and has no norms.
+  void set_part(std::size_t whole, std::size_t offset, std::size_t tensor = 0);
 
   /// A state of a tensor, such as "exp_avg", where it is full: as many elements as its weights, of arithmetic(type).
   View state(std::string_view name, std::size_t tensor = 0) const;
   /// Its numbers, however they are kept.
   std::vector<double> state_numbers(std::string_view name, std::size_t tensor = 0) const;
+  /// As many numbers as weights, rounded to the form in which the state is kept: those of state_numbers come back.
+  void set_state(std::string_view name, std::span<const double> numbers, std::size_t tensor = 0);
 
   /// Bytes of all states.
   std::size_t state_bytes() const;
@@ -186,15 +210,19 @@ class AnyOptimizer {
     std::size_t group;
     std::int64_t steps = 0;
     StateType state_type = StateType::full;
-    std::unique_ptr<std::byte[], Free> states;  // the rule's states and, in 16 bits each, what Rounding::exact keeps
+    std::size_t whole = 0, offset = 0;  // of what it is a part, for its random bits
+    StateMemory states{};
+    std::unique_ptr<std::byte[], Free> memory{};  // that of the states, where it is not the caller's
   };
   const Options& group(std::size_t number) const;
   const Tensor& tensor(std::size_t number) const;
   bool takes_norms(const Folded& folded) const;
   void load(std::istream& in, const std::string& file);  // of which nothing may follow; "": a stream that may go on
 
-  static std::size_t stride(const Tensor& tensor);  // bytes from one state to the next: whole lines
-  std::unique_ptr<std::byte[], Free> allocate(const Tensor& tensor) const;
+  static std::size_t state_bytes(const Tensor& tensor);    // of one state
+  Tensor place(Weights weights, std::size_t group) const;  // checked; without states
+  void allocate(Tensor& tensor) const;                     // zeros
+  void append(Tensor tensor);
   cpu::Job job(const Tensor& tensor) const;  // without gradient and scalars
   std::size_t find_state(std::string_view name) const;
 

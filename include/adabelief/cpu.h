@@ -52,8 +52,8 @@ inline constexpr std::array<std::string_view, 3> isa_names{"baseline", "avx2", "
 /// Whether this machine has it.
 bool has(Isa isa);
 
-/// The one in use: the environment's ADABELIEF_ISA where it names one that this machine has, else the widest (and then
-/// a line on stderr says what was wrong with the name).
+/// The one in use: what the environment's ADABELIEF_ISA names, else the widest. Throws std::invalid_argument, as does
+/// every step then, where this machine lacks what is named.
 Isa isa();
 
 /// Use another from the next step on, in every optimizer. Throws std::invalid_argument where the machine lacks it.
@@ -64,6 +64,7 @@ void use(Isa isa);
 struct Executor {
   int (*threads)();
   void (*run)(int tasks, void (*task)(void* context, int index), void* context);
+  int most = std::numeric_limits<int>::max();  ///< no more tasks than this, whatever `threads` says
 };
 
 extern const Executor openmp;  ///< OpenMP's threads (omp_set_num_threads, OMP_NUM_THREADS); the default
@@ -115,6 +116,7 @@ struct Job {
   Rounding rounding = Rounding::nearest;
   std::int16_t* remainder = nullptr;  ///< n elements of what Rounding::exact keeps
   std::uint64_t key = 0;              ///< of the random bits: another one for each tensor and step
+  std::size_t offset = 0;             ///< of element 0 in the tensor that this is a part of, for the random bits
 
   bool is_plain() const { return weights_type == type && gradient_type == type && state_type == StateType::full; }
 };
@@ -124,14 +126,14 @@ struct Job {
 /// not.
 double gradient_squares(std::span<const Job> jobs, const Executor& executor) noexcept;
 
-/// A state of 8 bits is a code for each element, then, at an even place, a head of 16 bits for each group.
+/// A state of 8 bits is a code for each element of whole groups, then a head of 16 bits for each group.
 inline constexpr std::size_t group = 256;
-constexpr std::size_t codes_of(std::size_t n) { return (n + 1) / 2 * 2; }
+constexpr std::size_t codes_of(std::size_t n) { return (n + group - 1) / group * group; }
 
 /// Bytes of a state of n elements.
 constexpr std::size_t state_bytes(StateType state, Type weights, std::size_t n) {
   if (state == StateType::full) return n * size_of(arithmetic(weights));
-  return state == StateType::bfloat16 ? 2 * n : codes_of(n) + 2 * ((n + group - 1) / group);
+  return state == StateType::bfloat16 ? 2 * n : codes_of(n) + codes_of(n) / group * 2;
 }
 
 /// The numbers of a job's state k, which is not full.

@@ -7,7 +7,8 @@
 // A state of 8 bits is kept in groups of 256 elements with a head of 16 bits each. A code is cut from the float's own
 // bits: 3 bits of mantissa, and of the exponent its distance from the group's largest element. Where all of a group is
 // >= 0, as of a second moment, 255 codes reach 32 binades down, and what is not zero never becomes zero; else there is
-// a sign, and 127 codes reach 16 binades down to zero.
+// a sign, and 127 codes reach 16 binades down to zero. The codes of the elements i, i + 64, i + 128 and i + 192 are the
+// bytes of word i, lowest first: lanes of 32 bits take them apart by shifts, and nothing is moved between lanes.
 //
 // What does not fit is rounded stochastically, up with the probability of the rest, so that many small changes are not
 // lost: hash(index + key) is the random number, whoever computes it.
@@ -35,24 +36,15 @@ ADABELIEF_INLINE std::uint32_t hash(std::uint32_t h) {
   return (h ^ h >> 13) * 0xc2b2ae35;
 }
 
-// Random bits for two arrays of a job: 16 an element for each, the halves of one hash.
-struct Random {
-  std::array<std::uint32_t, piece> both;
+// The key of the random bits of a job's states 2 pair and 2 pair + 1, or of its weights, from its element `first` on:
+// those of element first + i are hash(i + key). After 2^32 elements they come again.
+ADABELIEF_INLINE std::uint32_t random_key(const Job& job, std::size_t pair, std::size_t first) {
+  std::uint64_t z = job.key + 0x9e3779b97f4a7c15 * (pair + 1);  // SplitMix64
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+  z = (z ^ z >> 27) * 0x94d049bb133111eb;
+  return static_cast<std::uint32_t>((z ^ z >> 31) + job.offset + first);
+}
 
-  ADABELIEF_INLINE void draw(const Job& job, std::size_t pair, std::size_t first, std::uint32_t n) {
-    std::uint64_t z = job.key + 0x9e3779b97f4a7c15 * (pair + 1 + (first >> 32 << 8));  // SplitMix64
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    const auto key = static_cast<std::uint32_t>((z ^ z >> 31) + first);
-    for (std::uint32_t i = 0; i < n; ++i) both[i] = hash(i + key);
-  }
-};
-template <int shift>
-struct Half {
-  const std::uint32_t* both;
-
-  ADABELIEF_INLINE std::uint32_t operator()(std::uint32_t i) const { return both[i] >> shift & 0xffff; }
-};
 struct Nearest {};
 
 ADABELIEF_INLINE float from_bfloat16(std::uint16_t h) { return number(std::uint32_t(h) << 16); }
@@ -62,13 +54,11 @@ ADABELIEF_INLINE std::uint16_t upper(std::uint32_t u, std::uint32_t added) {
   const std::uint32_t special = u >> 16 | ((u & magnitude) > infinity ? 0x40 : 0);
   return static_cast<std::uint16_t>((u & infinity) == infinity ? special : (u + added) >> 16);
 }
-ADABELIEF_INLINE std::uint16_t to_bfloat16(float x, Nearest, std::uint32_t) {
-  return upper(bits(x), 0x7fff + (bits(x) >> 16 & 1));
-}
-template <int shift>
-ADABELIEF_INLINE std::uint16_t to_bfloat16(float x, Half<shift> random, std::uint32_t i) {
-  const std::uint32_t up = (bits(x) & magnitude) + random(i);  // a NaN, which arithmetic made, may be the largest
-  return static_cast<std::uint16_t>((up < magnitude ? up : magnitude) >> 16 | bits(x) >> 31 << 15);
+ADABELIEF_INLINE std::uint16_t to_bfloat16(float x, Nearest) { return upper(bits(x), 0x7fff + (bits(x) >> 16 & 1)); }
+// Up where the rest and `random`, below 2^16, reach 2^16. A NaN, which arithmetic made, may be the largest number.
+ADABELIEF_INLINE std::uint16_t to_bfloat16(float x, std::uint32_t random) {
+  const std::uint32_t u = bits(x);
+  return static_cast<std::uint16_t>((u + ((u & magnitude) > infinity ? 0 : random)) >> 16);
 }
 
 ADABELIEF_INLINE float from_float16(std::uint16_t h) {
@@ -88,17 +78,16 @@ ADABELIEF_INLINE std::uint16_t assemble16(float x, std::uint32_t subnormal, std:
   h = a >= infinity ? special : h;
   return static_cast<std::uint16_t>(h | (u >> 31 << 15));
 }
-ADABELIEF_INLINE std::uint16_t to_float16(float x, Nearest, std::uint32_t) {
+ADABELIEF_INLINE std::uint16_t to_float16(float x, Nearest) {
   const std::uint32_t a = bits(x) & magnitude;
   const float small = a < 0x38800000 ? number(a) : 0.0F;
   return assemble16(x, bits(small + 0.5F) - bits(0.5F), 0xfff + (a >> 13 & 1));
 }
-template <int shift>
-ADABELIEF_INLINE std::uint16_t to_float16(float x, Half<shift> random, std::uint32_t i) {
-  const std::uint32_t a = bits(x) & magnitude, r = random(i);
+ADABELIEF_INLINE std::uint16_t to_float16(float x, std::uint32_t random) {
+  const std::uint32_t a = bits(x) & magnitude;
   const float small = a < 0x38800000 ? number(a) : 0.0F;
-  const float units = small * 16777216.0F + static_cast<float>(r >> 3) * (1.0F / 8192);
-  return assemble16(x, static_cast<std::uint32_t>(static_cast<std::int32_t>(units)), r >> 3);
+  const float units = small * 16777216.0F + static_cast<float>(random >> 3) * (1.0F / 8192);
+  return assemble16(x, static_cast<std::uint32_t>(static_cast<std::int32_t>(units)), random >> 3);
 }
 
 // Exact: what rounding to the nearest took is kept in 16 bits more, in units of the last place of the float (bfloat16),
@@ -122,7 +111,7 @@ ADABELIEF_INLINE float join_bfloat16(std::uint16_t half, std::int16_t rest) {
   return number((std::uint32_t(half) << 16) + static_cast<std::uint32_t>(kept));
 }
 ADABELIEF_INLINE Split split_float16(float x) {
-  const std::uint16_t half = to_float16(x, Nearest{}, 0);
+  const std::uint16_t half = to_float16(x, Nearest{});
   const float kept = from_float16(half), rest = (x - kept) / unit16(kept);
   const bool special = (half & 0x7c00) == 0x7c00;
   return {half, static_cast<std::int16_t>(static_cast<std::int32_t>(special ? 0.0F : rest))};
@@ -132,53 +121,142 @@ ADABELIEF_INLINE float join_float16(std::uint16_t half, std::int16_t rest) {
   return kept + static_cast<float>(rest) * unit16(kept);
 }
 
-constexpr std::uint16_t no_sign = 0x8000;
+constexpr std::size_t quarter = group / 4;  // the words of a group
 
-ADABELIEF_INLINE std::int32_t base_of(std::uint16_t head) {
-  const std::int32_t base = (head & 0x7ff) - (head & no_sign ? 255 : 127);
-  return base < 0 ? 0 : base;
+// A state of 8 bits, from the group of element `first` on.
+struct Group {
+  std::uint32_t* words;
+  std::uint16_t* head;
+
+  ADABELIEF_INLINE Group(const Job& job, std::size_t k, std::size_t first)
+      : words(static_cast<std::uint32_t*>(job.states[k]) + first / 4),
+        head(reinterpret_cast<std::uint16_t*>(static_cast<std::uint8_t*>(job.states[k]) + codes_of(job.n)) +
+             first / group) {}
+};
+
+// The largest of a group's numbers, as unsigned and as signed ones: of the negative, if any, and of the others.
+struct Largest {
+  std::uint32_t of_all = 0;
+  std::int32_t of_positive = 0;
+
+  ADABELIEF_INLINE void add(float x) {
+    const auto positive = std::bit_cast<std::int32_t>(x);
+    of_all = of_all < bits(x) ? bits(x) : of_all;
+    of_positive = of_positive < positive ? positive : of_positive;
+  }
+  ADABELIEF_INLINE bool has_signs() const { return of_all > magnitude; }
+  ADABELIEF_INLINE std::uint32_t size() const {
+    return std::max(of_all & magnitude, static_cast<std::uint32_t>(of_positive));
+  }
+};
+
+// A head is the exponent, and 3 bits of mantissa, of its group's largest number rounded up, and whether there are
+// signs.
+constexpr std::uint32_t no_sign = 0x8000, all_nan = 0x7fc00000 >> 20 | no_sign;
+ADABELIEF_INLINE std::uint16_t head_of(const Largest& largest) {
+  return static_cast<std::uint16_t>((largest.size() + 0xfffff) >> 20 | (largest.has_signs() ? 0 : no_sign));
 }
-ADABELIEF_INLINE void load_bits8(const std::uint8_t* codes, std::uint16_t head, std::uint32_t n, float* to) {
-  const std::int32_t base = base_of(head), mask = head & no_sign ? 255 : 127;
-  for (std::uint32_t i = 0; i < n; ++i) {
-    const std::int32_t code = codes[i], size = code & mask;
-    const auto sign = static_cast<std::uint32_t>(code & ~mask) << 24;
-    to[i] = number((size == 0 ? 0 : static_cast<std::uint32_t>(size + base) << 20) | sign);
+
+// The codes of a group, in the uppermost byte of a word.
+template <bool has_signs>
+struct Codes {
+  static constexpr std::uint32_t size = has_signs ? 0x7f00000 : 0xff00000, sign = has_signs ? 0x80000000 : 0;
+
+  std::uint32_t base;  // what a float's bits are above its code's
+
+  ADABELIEF_INLINE explicit Codes(std::uint32_t head) {
+    const std::uint32_t largest = (head & 0x7ff) << 20;
+    base = largest < size ? 0 : largest - size;
   }
-}
-template <class Added>
-ADABELIEF_INLINE std::uint16_t store_bits8(const float* from, std::uint32_t n, std::uint8_t* codes, Added added) {
-  std::uint32_t largest = 0, signs = 0;
-  for (std::uint32_t i = 0; i < n; ++i) {
-    const std::uint32_t a = bits(from[i]) & magnitude;
-    largest = largest > a ? largest : a;
-    signs |= bits(from[i]);
+  ADABELIEF_INLINE float decode(std::uint32_t word) const {
+    const std::uint32_t at = word >> 4 & size;
+    return number((at == 0 ? 0 : at + base) | (word & sign));
   }
-  const bool unsign = signs >> 31 == 0;
-  if (largest >= infinity) {  // all of the group becomes NaN, so that it shows
-    std::memset(codes, 255, n);
-    return (0x7fc00000 >> 20) | no_sign;
+  // With random bits below 2^20 (0: towards zero).
+  ADABELIEF_INLINE std::uint32_t encode(float x, std::uint32_t random) const {
+    const std::uint32_t above = (bits(x) & ~sign) + random, least = has_signs ? base : base + (1 << 20);
+    const std::uint32_t at = (above < least ? least : above) - base;
+    return ((has_signs || bits(x) != 0 ? at : 0) << 4 | (bits(x) & sign)) & 0xff000000;
   }
-  const auto head = static_cast<std::uint16_t>(((largest + 0xfffff) >> 20) | (unsign ? no_sign : 0));
-  const std::int32_t base = base_of(head);
-  if (unsign) {
-    for (std::uint32_t i = 0; i < n; ++i) {
-      const std::uint32_t a = bits(from[i]);
-      const std::int32_t size = static_cast<std::int32_t>((a + added(i)) >> 20) - base, least = a != 0;
-      codes[i] = static_cast<std::uint8_t>(size < least ? least : size);
-    }
+};
+
+// Calls f(std::true_type) or f(std::false_type).
+template <class F>
+ADABELIEF_INLINE void as_type(bool value, F f) {
+  if (value) {
+    f(std::true_type{});
   } else {
-    for (std::uint32_t i = 0; i < n; ++i) {
-      const std::uint32_t u = bits(from[i]);
-      const std::int32_t size = static_cast<std::int32_t>(((u & magnitude) + added(i)) >> 20) - base;
-      codes[i] = static_cast<std::uint8_t>((size < 0 ? 0 : size) | u >> 31 << 7);
-    }
+    f(std::false_type{});
   }
-  return head;
+}
+#define ADABELIEF_INLINE_LAMBDA __attribute__((always_inline))
+
+ADABELIEF_INLINE void load_group(const Group& from, float* to) {
+  as_type((*from.head & no_sign) == 0, [&](auto has_signs) ADABELIEF_INLINE_LAMBDA {
+    const Codes<has_signs> codes(*from.head);
+    for (std::size_t i = 0; i < quarter; ++i) {
+      const std::uint32_t word = from.words[i];
+      to[i] = codes.decode(word << 24), (to + quarter)[i] = codes.decode(word << 16);
+      (to + 2 * quarter)[i] = codes.decode(word << 8), (to + 3 * quarter)[i] = codes.decode(word);
+    }
+  });
 }
 
-std::uint16_t* heads(const Job& job, std::size_t k) {
-  return reinterpret_cast<std::uint16_t*>(static_cast<std::uint8_t*>(job.states[k]) + codes_of(job.n));
+// The random bits that a word's four codes are rounded with.
+struct Random {
+  std::uint32_t key;
+
+  ADABELIEF_INLINE std::uint32_t first(std::uint32_t i) const { return hash(i + key); }
+  ADABELIEF_INLINE std::uint32_t next(std::uint32_t random) const {  // Press et al., Numerical Recipes, section 7.1
+    return random * 1664525 + 1013904223;
+  }
+};
+struct Down {
+  ADABELIEF_INLINE std::uint32_t first(std::uint32_t) const { return 0; }
+  ADABELIEF_INLINE std::uint32_t next(std::uint32_t) const { return 0; }
+};
+
+// The codes of a group of one state, or of each of two, whose random bits are the parts of one number.
+template <class Round, std::size_t count, bool... has_signs>
+ADABELIEF_INLINE void store_codes(const std::array<const float*, count>& from, const std::array<Group, count>& to,
+                                  const Round& round, const Codes<has_signs>&... codes) {
+#pragma GCC ivdep
+  for (std::uint32_t i = 0; i < quarter; ++i) {
+    std::array<std::uint32_t, count> words{};
+    std::uint32_t random = round.first(i);
+    const auto add = [&](std::uint32_t start) ADABELIEF_INLINE_LAMBDA {
+      std::size_t k = 0;
+      ((words[k] = words[k] >> 8 | codes.encode((from[k] + start)[i], k == 0 ? random & 0xfffff : random >> 12), ++k),
+       ...);
+      random = round.next(random);
+    };
+    add(0), add(quarter), add(2 * quarter), add(3 * quarter);
+    for (std::size_t k = 0; k < count; ++k) to[k].words[i] = words[k];
+  }
+}
+
+template <class Round, std::size_t count>
+ADABELIEF_INLINE void store_groups(const std::array<const float*, count>& from, const std::array<Group, count>& to,
+                                   const Round& round) {
+  std::array<Largest, count> largest{};
+  for (std::size_t k = 0; k < count; ++k) {
+    for (std::size_t i = 0; i < group; ++i) largest[k].add(from[k][i]);
+    *to[k].head = head_of(largest[k]);
+  }
+  as_type(largest[0].has_signs(), [&](auto first) ADABELIEF_INLINE_LAMBDA {
+    if constexpr (count == 1) {
+      store_codes(from, to, round, Codes<first>(*to[0].head));
+    } else {
+      as_type(largest[1].has_signs(), [&](auto second) ADABELIEF_INLINE_LAMBDA {
+        store_codes(from, to, round, Codes<first>(*to[0].head), Codes<second>(*to[1].head));
+      });
+    }
+  });
+  for (std::size_t k = 0; k < count; ++k) {
+    if (largest[k].size() < infinity) continue;
+    std::memset(to[k].words, 255, group);  // all of it is NaN, so that it shows
+    *to[k].head = all_nan;
+  }
 }
 
 template <class From>
@@ -209,34 +287,29 @@ ADABELIEF_INLINE void load_all(const Job& job, std::size_t first, std::uint32_t 
   for (std::size_t k = 0; k < job.state_count; ++k) {
     if (job.state_type == StateType::bfloat16) widen(Type::bfloat16, job.states[k], first, n, to.states[k]);
     if (job.state_type != StateType::bits8) continue;
-    const auto* codes = static_cast<const std::uint8_t*>(job.states[k]);
-    for (std::uint32_t i = 0; i < n; i += group) {
-      const std::uint32_t m = n - i < group ? n - i : group;
-      load_bits8(codes + first + i, heads(job, k)[(first + i) / group], m, to.states[k] + i);
-    }
+    for (std::uint32_t i = 0; i < n; i += group) load_group(Group(job, k, first + i), to.states[k] + i);
   }
 }
 
-template <class Round>
-ADABELIEF_INLINE void narrow(Type type, const float* from, std::uint32_t n, std::uint16_t* to, const Round& round) {
-  if (type == Type::bfloat16) {
-    for (std::uint32_t i = 0; i < n; ++i) to[i] = to_bfloat16(from[i], round, i);
-  } else {
-    for (std::uint32_t i = 0; i < n; ++i) to[i] = to_float16(from[i], round, i);
-  }
+template <class Number>
+ADABELIEF_INLINE void narrow(std::uint32_t n, std::uint16_t* to, Number number) {
+  for (std::uint32_t i = 0; i < n; ++i) to[i] = number(i);
 }
 
 ADABELIEF_INLINE void store_weights(const Job& job, std::size_t first, std::uint32_t n, const float* from) {
   if (job.weights_type == Type::float32) return;
   auto* const to = static_cast<std::uint16_t*>(job.weights) + first;
-  if (job.rounding == Rounding::nearest) return narrow(job.weights_type, from, n, to, Nearest{});
+  const bool bfloat16 = job.weights_type == Type::bfloat16;
+  if (job.rounding == Rounding::nearest) {
+    if (bfloat16) return narrow(n, to, [=](std::uint32_t i) { return to_bfloat16(from[i], Nearest{}); });
+    return narrow(n, to, [=](std::uint32_t i) { return to_float16(from[i], Nearest{}); });
+  }
   if (job.rounding == Rounding::stochastic) {
-    Random random;
-    random.draw(job, max_states, first, n);
-    return narrow(job.weights_type, from, n, to, Half<0>{random.both.data()});
+    const std::uint32_t key = random_key(job, max_states, first);
+    if (bfloat16) return narrow(n, to, [=](std::uint32_t i) { return to_bfloat16(from[i], hash(i + key) >> 16); });
+    return narrow(n, to, [=](std::uint32_t i) { return to_float16(from[i], hash(i + key) >> 16); });
   }
   std::int16_t* const rest = job.remainder + first;
-  const bool bfloat16 = job.weights_type == Type::bfloat16;
   for (std::uint32_t i = 0; bfloat16 && i < n; ++i) {
     const Split split = split_bfloat16(from[i]);
     to[i] = split.half, rest[i] = split.rest;
@@ -247,33 +320,36 @@ ADABELIEF_INLINE void store_weights(const Job& job, std::size_t first, std::uint
   }
 }
 
-template <int shift>
-ADABELIEF_INLINE void store_state(const Job& job, std::size_t k, std::size_t first, std::uint32_t n, const float* from,
-                                  const Random& random) {
-  const Half<shift> half{random.both.data()};
+// One state, or two that share random numbers.
+template <std::size_t... k>
+ADABELIEF_INLINE void store_states(const Job& job, std::size_t state, std::size_t first, std::uint32_t n,
+                                   const Floats& from, std::index_sequence<k...>) {
+  const std::uint32_t key = random_key(job, state / 2, first);
   if (job.state_type == StateType::bfloat16) {
-    return narrow(Type::bfloat16, from, n, static_cast<std::uint16_t*>(job.states[k]) + first, half);
+    const std::array floats{static_cast<const float*>(from.states[state + k])...};
+    const std::array halves{static_cast<std::uint16_t*>(job.states[state + k]) + first...};
+#pragma GCC ivdep
+    for (std::uint32_t i = 0; i < n; ++i) {
+      const std::uint32_t random = hash(i + key);
+      ((halves[k][i] = to_bfloat16(floats[k][i], k == 0 ? random & 0xffff : random >> 16)), ...);
+    }
+    return;
   }
-  auto* const codes = static_cast<std::uint8_t*>(job.states[k]) + first;
   for (std::uint32_t i = 0; i < n; i += group) {
-    const std::uint32_t m = n - i < group ? n - i : group;
-    const Half<shift> ahead{half.both + i};
-    heads(job, k)[(first + i) / group] = store_bits8(from + i, m, codes + i, [=](std::uint32_t j) {
-      return ahead(j) << 4;  // of the 20 bits below a code
-    });
+    if (n - i < group) ((std::fill_n(from.states[state + k] + n, group - (n - i), 0.0F)), ...);
+    store_groups(std::array{static_cast<const float*>(from.states[state + k] + i)...},
+                 std::array{Group(job, state + k, first + i)...}, Random{key + i});
   }
 }
 
 ADABELIEF_INLINE void store_all(const Job& job, std::size_t first, std::uint32_t n, const Floats& from) {
   store_weights(job, first, n, from.weights);
   if (job.state_type == StateType::full) return;
-  Random random;
-  for (std::size_t k = 0; k < job.state_count; ++k) {
-    if (k % 2 == 0) {
-      random.draw(job, k / 2, first, n);
-      store_state<0>(job, k, first, n, from.states[k], random);
+  for (std::size_t k = 0; k < job.state_count; k += 2) {
+    if (k + 1 < job.state_count) {
+      store_states(job, k, first, n, from, std::index_sequence<0, 1>{});
     } else {
-      store_state<16>(job, k, first, n, from.states[k], random);
+      store_states(job, k, first, n, from, std::index_sequence<0>{});
     }
   }
 }
@@ -317,28 +393,27 @@ const Converter& converter() {
 namespace adabelief::cpu {
 
 void read_state(const Job& job, std::size_t k, float* to) {
+  if (job.state_type == StateType::bfloat16) {
+    return detail::widen(Type::bfloat16, job.states[k], 0, static_cast<std::uint32_t>(job.n), to);
+  }
   for (std::size_t first = 0; first < job.n; first += group) {
-    const auto n = static_cast<std::uint32_t>(std::min(group, job.n - first));
-    if (job.state_type == StateType::bfloat16) {
-      detail::widen(Type::bfloat16, job.states[k], first, n, to + first);
-    } else {
-      const auto* codes = static_cast<const std::uint8_t*>(job.states[k]);
-      detail::load_bits8(codes + first, detail::heads(job, k)[first / group], n, to + first);
-    }
+    std::array<float, group> numbers;
+    detail::load_group(detail::Group(job, k, first), numbers.data());
+    std::copy_n(numbers.begin(), std::min(group, job.n - first), to + first);
   }
 }
 
 void write_state(const Job& job, std::size_t k, const float* from) {
+  if (job.state_type == StateType::bfloat16) {
+    auto* const halves = static_cast<std::uint16_t*>(job.states[k]);
+    for (std::size_t i = 0; i < job.n; ++i) halves[i] = detail::to_bfloat16(from[i], detail::Nearest{});
+    return;
+  }
   for (std::size_t first = 0; first < job.n; first += group) {
-    const auto n = static_cast<std::uint32_t>(std::min(group, job.n - first));
-    if (job.state_type == StateType::bfloat16) {
-      auto* const halves = static_cast<std::uint16_t*>(job.states[k]);
-      detail::narrow(Type::bfloat16, from + first, n, halves + first, detail::Nearest{});
-    } else {
-      auto* const codes = static_cast<std::uint8_t*>(job.states[k]);
-      detail::heads(job, k)[first / group] =
-          detail::store_bits8(from + first, n, codes + first, [](std::uint32_t) { return 0U; });
-    }
+    std::array<float, group> numbers{};
+    std::copy_n(from + first, std::min(group, job.n - first), numbers.begin());
+    detail::store_groups(std::array<const float*, 1>{numbers.data()}, std::array{detail::Group(job, k, first)},
+                         detail::Down{});
   }
 }
 

@@ -6,7 +6,7 @@
 
 namespace adabelief::cpu::detail {
 
-/// Room for a part of a job in floats.
+/// Room for a part of a job in floats; of a state of 8 bits for its whole groups.
 struct Floats {
   float *weights, *gradient;
   std::array<float*, max_states> states;
@@ -24,6 +24,6 @@ struct Converter {
 const Converter& converter();
 
 /// The most elements that are stored at once: all arrays of so many stay in the nearest cache.
-inline constexpr std::size_t piece = 1024;
+inline constexpr std::size_t piece = 2048;
 
 }  // namespace adabelief::cpu::detail

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Which instruction set runs, on which threads, and the one pass over all tensors of a step.
-#include <omp.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -11,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "adabelief/cpu.h"
 #include "adabelief/text.h"
@@ -42,11 +41,14 @@ Isa first_choice() {
     if (has(isa)) widest = isa;
   }
   if (const char* wanted = std::getenv("ADABELIEF_ISA")) {
+    std::vector<std::string_view> there;
     for (std::size_t i = 0; i < isa_names.size(); ++i) {
-      if (isa_names[i] == wanted && has(Isa(i))) return Isa(i);
+      if (!has(Isa(i))) continue;
+      if (isa_names[i] == wanted) return Isa(i);
+      there.push_back(isa_names[i]);
     }
-    std::fprintf(stderr, "adabelief: ADABELIEF_ISA=%s is not one that this machine has of %s; %s it is\n", wanted,
-                 join(isa_names).c_str(), std::string(isa_names[std::size_t(widest)]).c_str());
+    throw std::invalid_argument("adabelief: ADABELIEF_ISA=" + std::string(wanted) + " is none of " + join(there) +
+                                ", which this machine has; unset it to run the widest");
   }
   return widest;
 }
@@ -67,12 +69,6 @@ void use(Isa isa) {
   }
   current() = isa;
 }
-
-const Executor openmp{[] { return omp_in_parallel() ? 1 : omp_get_max_threads(); },
-                      [](int tasks, void (*task)(void*, int), void* context) {
-#pragma omp parallel for num_threads(tasks) schedule(static, 1)
-                        for (int i = 0; i < tasks; ++i) task(context, i);
-                      }};
 
 const Executor serial{[] { return 1; },
                       [](int tasks, void (*task)(void*, int), void* context) {
@@ -98,7 +94,10 @@ void parts(std::span<const Job> jobs, const Executor& executor) {
   // A fork and join costs about as much as a few thousand weights: a task is worth making from here on.
   constexpr std::size_t least = 16384;
   const std::size_t worth = work.total * Pass::elements / least;
-  work.tasks = worth < 2 ? 1 : static_cast<int>(std::min<std::size_t>(worth, std::max(1, executor.threads())));
+  if (worth > 1) {
+    const int threads = std::max(1, std::min(executor.threads(), executor.most));
+    work.tasks = static_cast<int>(std::min(worth, std::size_t(threads)));
+  }
 
   const auto task = [](void* context, int i) {
     const Work& w = *static_cast<const Work*>(context);
@@ -120,13 +119,13 @@ void parts(std::span<const Job> jobs, const Executor& executor) {
   }
 }
 
-// A part of a job of which all is in float: what is not so in memory is in `room`, of n elements an array.
+// A part of a job of which all is in float: what is not so in memory is in `room`, of whole groups an array.
 Job in_floats(const Job& job, std::size_t first, std::size_t n, float* room) {
   Job part = job;
   part.n = n;
   const auto place = [&](bool is_float, const void* memory) {
     if (is_float) return const_cast<float*>(static_cast<const float*>(memory)) + first;
-    return std::exchange(room, room + n);
+    return std::exchange(room, room + codes_of(n));
   };
   part.weights = place(job.weights_type == Type::float32, job.weights);
   part.gradient = place(job.gradient_type == Type::float32, job.gradient);

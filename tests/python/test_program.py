@@ -59,6 +59,16 @@ label = "SGD"
 rule = "sgd"
 options = { lr = 1e10 }
 """
+CLAIMED = "options = { lr = 1e10 }\n"  # the last line of MINI, after which claims may stand
+CLAIM = """
+[[claims]]
+text = "Adam is better than SGD"
+metric = "test"
+rule = "Adam"
+versus = "SGD"
+kind = "better"
+margin = 1
+"""
 # Two functions, with labels that each have once.
 TOYS = """title = "Toys"
 workload = ["toy_abs", "toy_beale"]
@@ -200,6 +210,11 @@ def children(parent: int) -> list[int]:
     return []
 
 
+def trials_of(comparison: int) -> list[int]:
+    """The trials among its children: the report that follows them is one too."""
+    return [pid for pid in children(comparison) if pid in processes("adabelief train ")]
+
+
 def wait_for(condition: Callable[[], Any], seconds: float = 30) -> Any:
     end = time.monotonic() + seconds
     while not (value := condition()):
@@ -273,7 +288,7 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
         ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --beta1-decay --seed --epochs --batch --steps"
          + " --threads --precision --states --channels-last --train --width --tuning --label --out --data --quiet"),
         ("compare", "EXPERIMENT --resume --out --jobs --data --quiet"),
-        ("report", "FOLDER --out --quiet"),
+        ("report", "FOLDER --index --out --quiet"),
         ("data", "NAME --data --from --quiet"),
     ],
 )  # fmt: skip
@@ -424,6 +439,18 @@ def test_a_label_that_is_no_utf8_does_not_harm_the_record(here: Here) -> None:
         ('workload = "fashion_mnist_cnn"', "", 1, "workload is missing: the name of a workload"),
         ("{ lr = 1e-3 }", "{ lr = 1e-3 }\nworkload = 'toy_abs'", 17,
          "no workload named 'toy_abs'. There are: fashion_mnist_cnn"),
+        ("target = 30", "published = 'cifar10/vgg12'", 7, "no published results named 'cifar10/vgg12'; did you mean cifar1"),
+        ("target = 30", "published = 3", 7, "published must be a key of trials/paper/results.toml, or a table of one per "),
+        ("target = 30", "published = { cifar = 'wgan' }", 7, "published.no key named 'cifar'. There are: fashion"),
+        ("target = 30", "claims = 3", 7, "claims must be [[claims]] tables with text, rule and versus"),
+        *((CLAIMED, CLAIMED + CLAIM.replace(old, new), line, message) for old, new, line, message in (
+            ("text = ", "txt = ", 23, "claims.text is missing: the claim in words"),
+            ('"SGD"', '"SDG"', 27, "no label named 'SDG'; did you mean SGD? There are: AdaBelief, Adam, SGD"),
+            ('"better"', '"best"', 28, "no kind named 'best'. There are: better, not worse"),
+            ('"test"', '"loss"', 25, "no metric named 'loss'"),
+            ('margin = 1', 'margin = -1', 29, "claims.margin must be at least 0"),
+            ('margin = 1', 'workload = "toy_abs"', 29, "no workload named 'toy_abs'. There are: fashion_mnist_cnn"),
+        )),
         (MINI, "", 1, "title is missing"),
     ],
 )  # fmt: skip
@@ -485,6 +512,15 @@ def test_every_experiment_of_the_project_can_be_read_and_lists_its_trials(here: 
 
 
 # advise
+
+
+def test_an_instruction_set_that_the_machine_lacks_is_refused(here: Here) -> None:
+    done = here("advise", "adabelief", ADABELIEF_ISA="mmx")
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"adabelief: ADABELIEF_ISA=mmx is none of baseline(, \w+)*, which this machine has; unset it to run the widest\n",
+        done.stderr,
+    )
 
 
 def test_advise_says_what_a_rule_does_with_its_options_and_warns(here: Here) -> None:
@@ -785,7 +821,7 @@ def test_a_comparison_leaves_records_and_a_report_that_agree(whole: tuple[Path, 
     folder, done = whole
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(p.name for p in folder.iterdir()) == [
-        "experiment.json", "index.html", "lock", "log", "records", "report.md", "results.csv", "summary.csv",
+        "experiment.json", "index.html", "lock", "log", "records", "report.json", "report.md", "results.csv", "summary.csv",
     ]  # fmt: skip
     assert records(folder) == sorted(f"{run}.jsonl" for run in RUNS)
     assert [trial["run"] for trial in json.loads((folder / "experiment.json").read_text())["trials"]] == RUNS
@@ -935,7 +971,7 @@ def test_a_killed_trial_loses_itself_alone_and_is_made_up_for_by_resume(here: He
     out = here.folder / "out"
     process = here.start("compare", "mini.toml", "--out", "out", "--jobs", "1")
     wait_for((out / "records" / "adam-s1.jsonl.part").exists)
-    (child,) = children(process.pid)
+    (child,) = trials_of(process.pid)
     os.kill(child, signal.SIGKILL)
     printed, err = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -989,8 +1025,8 @@ def test_trials_end_with_a_killed_comparison_and_resume_goes_on(here: Here, whol
     process = here.start("compare", "mini.toml", "--out", "out", "--jobs", "2")
     out = here.folder / "out"
     wait_for((out / "records" / "adam-s1.jsonl.part").exists)
-    trials = children(process.pid)
-    assert len(trials) == 2
+    assert len(trials_of(process.pid)) == 2
+    trials = children(process.pid)  # and the report that follows them
     process.kill()
     process.communicate(timeout=10)
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in trials), 10)
@@ -1147,7 +1183,37 @@ def test_the_papers_numbers_are_those_of_their_workload(here: Here) -> None:
     assert {key for key, value in rows.items() if value} == {("toy_beale", "Adam")}
 
 
+def test_claims_and_published_results_reach_the_report_of_their_workload(here: Here) -> None:
+    published = 'published = { toy_abs = "cifar10/vgg11" }\n\n[[rules]]'
+    claim = CLAIM.replace("margin = 1", 'workload = "toy_abs"')
+    here.write(TOYS.replace("[[rules]]", published, 1) + claim + CLAIM.replace("is better than", "beats"))
+    assert here("compare", "mini.toml", "--out", "out").returncode == 0
+    plan = json.loads((here.folder / "out" / "experiment.json").read_text())
+    assert plan["published"] == {"toy_abs": "cifar10/vgg11"}
+    shared = {"rule": "Adam", "versus": "SGD", "metric": "test", "kind": "better"}
+    assert plan["claims"] == [
+        {"text": "Adam is better than SGD", "margin": 0, "workload": "toy_abs", **shared},
+        {"text": "Adam beats SGD", "margin": 1, **shared},
+    ]
+    told = json.loads((here.folder / "out" / "report.json").read_text())
+    assert [[v["text"] for v in section["verdicts"]] for section in told["sections"]] == [
+        ["Adam is better than SGD", "Adam beats SGD"], ["Adam beats SGD"],
+    ]  # fmt: skip
+
+
 # report
+
+
+def test_the_list_of_runs_is_made_by_every_comparison_under_runs_and_again_by_a_word(here: Here) -> None:
+    here.write(MINI.replace("steps = 20", "steps = 2"))
+    assert here("compare", "mini.toml").returncode == 0
+    runs = here.folder / "runs" / "index.html"
+    text = runs.read_text()
+    assert re.search(r'href="mini/[^"]+/index.html">Mini<', text)
+    runs.unlink()
+    done = here("report", "--index")
+    assert (done.returncode, done.stdout, runs.read_text()) == (0, "runs/index.html\n", text)
+    assert here.refusal("report") == "FOLDER is missing: a folder that holds records/, or --index"
 
 
 def test_a_report_is_made_of_one_folder_and_of_two(here: Here, whole: tuple[Path, Any]) -> None:

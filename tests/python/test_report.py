@@ -22,7 +22,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "trials" / "report"))
 
 import records
-from page import curves, dots
+from figures import curves, dots
 from records import read_folders
 from stats import Estimate, curve, estimate, paired_difference, summarize
 from table import Table, number, plain, plus_minus
@@ -301,7 +301,7 @@ def test_the_terminal_gets_the_headline_the_table_and_the_path_within_100_column
     lines = result.stdout.splitlines()
     assert lines[0].startswith("AdaBelief has the best") and lines[-1] == str(folder / "index.html")
     assert max(map(len, lines)) <= 100 and "\33" not in result.stdout
-    assert re.search(r"AdaBelief +92\.00 ± 2\.48 +92\.00 ± 2\.48 +3 +\+1\.17 ± 1\.90", result.stdout)
+    assert re.search(r"AdaBelief +91\.4 +92\.00 ± 2\.48 +92\.00 ± 2\.48 +3 +\+1\.17 ± 1\.90", result.stdout)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,9 @@ def test_long_labels_keep_the_columns_aligned(tmp_path: Path) -> None:
 def test_quiet_prints_the_path_alone_and_out_is_made(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "place"
     assert report(folder, "--out", out, "--quiet").stdout == f"{out / 'index.html'}\n"
-    assert sorted(p.name for p in out.iterdir()) == ["index.html", "report.md", "results.csv", "summary.csv"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "index.html", "report.json", "report.md", "results.csv", "summary.csv",
+    ]  # fmt: skip
     assert not (folder / "index.html").exists()
 
 
@@ -454,9 +456,9 @@ def test_rules_with_the_same_settings_but_their_own_options_get_no_warning(tmp_p
 def test_the_paper_column_shows_the_value_of_its_label(folder: Path) -> None:
     assert report(folder).returncode == 0
     lines = [line.split(" | ") for line in (folder / "report.md").read_text().splitlines() if line.startswith("| ")]
-    shown = {line[0].strip("|* "): line[-1].removesuffix(" |") for line in lines}
+    shown = {line[0].strip("|* "): line[1] for line in lines}
     assert (shown["rule"], shown["AdaBelief"], shown["Adam"]) == ("paper", "91.4", "–")
-    assert "Paper, AdaBelief: Figure 4." in (folder / "report.md").read_text()
+    assert "- Paper: Figure 4." in (folder / "report.md").read_text()
 
 
 def test_a_rule_without_an_effective_eps_has_a_dash_there(tmp_path: Path) -> None:
@@ -548,7 +550,7 @@ def test_a_stop_signal_leaves_the_old_report_and_no_traceback(
     )  # fmt: skip
     assert process.stdout.readline() == "halted\n"
     if place == "writing":
-        assert len(list(folder.glob("*.part*"))) == 4
+        assert len(list(folder.glob("*.part*"))) == 5
     process.send_signal(number_)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130 and "Traceback" not in error
@@ -725,6 +727,19 @@ addEventListener("load", async () => {
       seen.button = [button.textContent];
       button.click();
       seen.button.push(button.textContent);
+    }
+    const samples = document.querySelector(".samples");
+    if (samples) {
+      const figures = [...samples.querySelectorAll("figure")];
+      const shown = () => figures.map(f => [f.querySelector("output").textContent, f.querySelector("img").naturalWidth]);
+      const moved = async (slider, value) => {
+        slider.value = value;
+        slider.dispatchEvent(new Event("input"));
+        await wait(500);
+        return shown();
+      };
+      seen.samples = [shown(), await moved(samples.querySelector(".player input"), 0)];
+      seen.samples.push(await moved(figures[0].querySelector("input"), 1));
     }
     seen.width = [document.documentElement.scrollWidth, innerWidth];
   } catch (error) { seen.errors.push(String(error)); }

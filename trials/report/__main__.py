@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import io
 import os
+import select
 import signal
 import sys
 import textwrap
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+PAUSE = 10.0  # seconds at least between two reports of a run that is under way
 STOP = (signal.SIGINT, signal.SIGTERM)
 RESULTS = ("run", "workload", "rule", "seed", "epoch", "step", "seconds", "split", "metric", "value")
 
@@ -31,7 +35,9 @@ def results(sections: Iterable[Any]) -> Iterable[dict[str, Any]]:
                 values = {
                     ("train", "loss"): e.train_loss,
                     ("test", "loss"): e.test_loss,
-                    ("test", metric): e.test_metric,
+                    (section.split or "test", metric): e.test_metric,
+                    ("validation", "loss"): e.valid_loss,
+                    ("validation", metric): e.valid_metric,
                 }
                 head = (trial.run, section.workload, trial.label, trial.seed, e.epoch, e.step, e.seconds)
                 for (split, name), value in values.items():
@@ -76,39 +82,48 @@ def write(out: Path, texts: dict[str, str]) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP)
 
 
-def report(folders: list[Path], out: Path, quiet: bool) -> None:
+def imported(error: ModuleNotFoundError) -> ReportError:
+    return ReportError(
+        f"the Python package {error.name} is missing; run make setup, or set ADABELIEF_PYTHON to a Python that has it"
+    )
+
+
+def report(folders: list[Path], out: Path, quiet: bool, live: int = 0) -> None:
+    """Writes the report into `out`. `live`: after how many seconds the page loads itself again, while trials run."""
     try:
         from page import page
         from records import read_folders
-        from stats import summarize
-        from table import Table, markdown, plain
+        from runs import digest, list_of
+        from table import Table, markdown, plain, verdict_words
     except ModuleNotFoundError as error:
-        raise ReportError(
-            f"the Python package {error.name} is missing; run make setup, or set ADABELIEF_PYTHON to a Python that has it"
-        ) from None
+        raise imported(error) from None
 
     for folder in folders:
         if not folder.is_dir():
             raise ReportError(f"no folder {folder}; give one that adabelief compare or train wrote")
-    sections, warnings = read_folders(folders)
-    for warning in warnings + [f"{s.title}: {warning}" for s in sections for warning in s.warnings]:
+    sections, warnings = read_folders(folders, bool(live))
+    for warning in [] if live else warnings + [f"{s.title}: {warning}" for s in sections for warning in s.warnings]:
         print(f"adabelief report: warning: {warning}", file=sys.stderr)
     if not sections:
         where = ", ".join(f"{folder}/records" for folder in folders)
         raise ReportError(f"no readable record in {where}; run adabelief compare first")
 
-    tables = [Table(section, summarize(section)) for section in sections]
+    tables = [Table.of(section) for section in sections]
     rows = [row for table in tables for row in table.csv()]
     header = f"> Warnings:\n{''.join(f'> - {w}{chr(10)}' for w in warnings)}\n" if warnings else ""
     texts = {
         "results.csv": as_csv(RESULTS, results(sections)),
-        "summary.csv": as_csv(rows[0], rows),
+        "summary.csv": as_csv(tables[0].fields, rows),
         "report.md": header + "\n".join(map(markdown, tables)),
-        "index.html": page(tables, warnings),
+        "report.json": digest(tables, bool(live)),
+        "index.html": page(tables, warnings, out, live),
     }
+    root = out.resolve().parent.parent
     try:
         out.mkdir(parents=True, exist_ok=True)
         write(out, texts)
+        if root.name == "runs":  # where adabelief keeps its runs, as runs/EXPERIMENT/TIME
+            write(root, {"index.html": list_of(root)})
     except OSError as error:
         raise ReportError(f"{error.filename or out} can't be written: {error.strerror}") from None
 
@@ -123,7 +138,48 @@ def report(folders: list[Path], out: Path, quiet: bool) -> None:
             )
             title = f"{table.section.title}\n" if len(tables) > 1 else ""
             print(f"{title}{bold(textwrap.fill(table.headline, 100), True)}\n\n{plain(table, style=bold)}\n")
+            for settings, verdict, basis in table.verdicts:
+                print(textwrap.fill(f"{verdict_words(table, settings, verdict)} {basis}", 100) + "\n")
     print(out / "index.html")
+
+
+def index(root: Path, out: Path) -> None:
+    """Writes the list of the runs under `root`."""
+    try:
+        from runs import list_of
+    except ModuleNotFoundError as error:
+        raise imported(error) from None
+    if not root.is_dir():
+        raise ReportError(f"no folder {root}; run adabelief compare first")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write(out, {"index.html": list_of(root, out)})
+    except OSError as error:
+        raise ReportError(f"{error.filename or out} can't be written: {error.strerror}") from None
+    print(out / "index.html")
+
+
+def follow(folders: list[Path], out: Path) -> None:
+    """Makes the report again and again while trials write records, until standard input ends.
+
+    A pause is 50 times as long as the processor worked on the report before it, so that trials keep theirs. Whoever
+    holds standard input ends its watching by closing it, however it ends; then the page is made once more, to tell
+    what there is and load itself no more.
+    """
+
+    def made(live: int) -> None:
+        with contextlib.suppress(ReportError), contextlib.redirect_stdout(io.StringIO()):  # such as: no record yet
+            report(folders, out, True, live)
+
+    pause, seen = PAUSE, 0.0
+    while not select.select([sys.stdin], [], [], pause)[0]:
+        newest = max((p.stat().st_mtime for f in folders for p in f.rglob("*.jsonl*")), default=0.0)
+        if newest > seen:
+            before, seen = time.process_time(), newest
+            made(max(5, round(pause)))
+            pause = max(PAUSE, 50 * (time.process_time() - before))
+    if seen:
+        made(0)
 
 
 def main() -> int:
@@ -136,16 +192,28 @@ def main() -> int:
         ),
     )
     parser.add_argument(
-        "folders", metavar="FOLDER", nargs="+", type=Path, help="a run folder: records/, experiment.json"
+        "folders", metavar="FOLDER", nargs="*", type=Path, help="a run folder: records/, experiment.json"
+    )
+    parser.add_argument(
+        "--index", action="store_true", help="list the runs in FOLDER (default: runs) in its index.html"
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="where to write (default: the first FOLDER)")
     parser.add_argument("--quiet", action="store_true", help="print the page's path alone")
+    parser.add_argument("--follow", action="store_true", help=argparse.SUPPRESS)  # until standard input ends
     args = parser.parse_args()
+    if not args.folders and not args.index:
+        parser.error("a FOLDER is missing")
     sys.stdout.reconfigure(errors="replace")
-    out = args.out or args.folders[0]
+    folders = args.folders or [Path("runs")]
+    out = args.out or folders[0]
     stop_cleanly(out)
     try:
-        report(args.folders, out, args.quiet)
+        if args.index:
+            index(folders[0], out)
+        elif args.follow:
+            follow(folders, out)
+        else:
+            report(folders, out, args.quiet)
     except ReportError as error:
         print(f"adabelief report: {error}", file=sys.stderr)
         return 1

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean, median, stdev
+from typing import Any
 
 from records import Evaluation, Section, Trial
 from scipy.special import stdtrit
@@ -81,16 +82,105 @@ def curve(trials: Sequence[Trial], field: str) -> list[Point]:
     return points
 
 
+def best(trial: Trial, better: str) -> float:
+    """The best test metric of a finished trial: which epoch that is was chosen on the test data."""
+    pick = max if better == "higher" else min
+    return pick(e.test_metric for e in trial.evaluations if e.test_metric is not None)
+
+
+def outcome(trial: Trial, better: str) -> float:
+    """What a finished trial counts with: the test metric where the validation metric is best, else the last one."""
+    both = [e for e in trial.evaluations if None not in (e.valid_metric, e.test_metric)]
+    pick = max if better == "higher" else min
+    return pick(both, key=lambda e: e.valid_metric).test_metric if both else trial.final
+
+
+def validation(trial: Trial) -> float:
+    """What a finished trial of a search is chosen by; such a trial may have no test data, only a validation split."""
+    last = trial.evaluations[-1]
+    return last.test_metric if last.valid_metric is None else last.valid_metric
+
+
+def mean_train_loss(trial: Trial) -> float:
+    """The mean over all steps, the area under the train loss: the smaller, the faster it fell."""
+    steps = [0, *(e.step for e in trial.evaluations)]
+    losses = [
+        (e.train_loss, e.step - before)
+        for before, e in zip(steps, trial.evaluations, strict=False)
+        if e.train_loss is not None
+    ]
+    weight = sum(n for _, n in losses)
+    return sum(loss * n for loss, n in losses) / weight if weight else math.nan
+
+
+# What a claim may be about: its value of a finished trial, and which way it is better ("": that of the test metric).
+MEASURES: dict[str, tuple[Callable[[Trial, str], float], str]] = {
+    "test": (outcome, ""),
+    "best test": (best, ""),
+    "train loss": (lambda trial, _: mean_train_loss(trial), "lower"),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a rule's gain over another, paired by seed, lies above a threshold: with 95 % confidence, or not yet known."""
+
+    claim: Mapping[str, Any]
+    state: str  # supported, not supported, undecided
+    rule: Estimate | None
+    versus: Estimate | None
+    gain: Estimate | None  # positive: the rule is better
+    threshold: float
+    diverged: tuple[int, int]  # trials of the rule, of the other
+
+    @property
+    def words(self) -> str:
+        return f"{self.state} at this budget" if self.state == "undecided" else self.state
+
+
+def judge(section: Section, claim: Mapping[str, Any]) -> Verdict | None:
+    """The verdict on a claim {text, rule, versus, metric, kind, margin}; None where a rule has no trial that ended.
+
+    kind "better": the gain exceeds the margin; "not worse": it exceeds minus the margin. Supported needs the whole
+    interval above that and no diverged trial of the rule; not supported the whole interval below it, or that all the
+    rule's trials diverged.
+    """
+    measure, way = MEASURES[claim["metric"]]
+    better = way or section.better
+    labels = claim["rule"], claim["versus"]
+    values = [
+        {t.seed: value for t in section.of(label, "finished") if math.isfinite(value := measure(t, section.better))}
+        for label in labels
+    ]
+    lost = len(section.of(labels[0], "diverged")), len(section.of(labels[1], "diverged"))
+    if not all(found or n for found, n in zip(values, lost, strict=True)):
+        return None
+    gain = paired_difference(*values)
+    if gain and better == "lower":
+        gain = replace(gain, mean=-gain.mean)
+    margin = claim.get("margin", 0.0)
+    threshold = margin if claim["kind"] == "better" else -margin
+    state = "undecided"
+    if not values[0]:
+        state = "not supported"
+    elif gain and gain.half is not None:
+        if gain.low > threshold and lost[0] == 0:
+            state = "supported"
+        elif gain.high < threshold:
+            state = "not supported"
+    return Verdict(claim, state, estimate(values[0].values()), estimate(values[1].values()), gain, threshold, lost)
+
+
 @dataclass(frozen=True)
 class Summary:
     """What one rule achieved. Means and times are over its finished trials alone."""
 
     label: str
-    finals: dict[int, float]  # seed -> last test metric
+    finals: dict[int, float]  # seed -> what the trial counts with
     diverged: int
     unfinished: int
     final: Estimate | None
-    best: Estimate | None  # of each trial's best evaluation
+    best: Estimate | None  # of each trial's best test metric
     difference: Estimate | None  # of the finals to the baseline's, paired by seed; None for the baseline itself
     steps_to_target: float | None  # mean over the trials that reached it
     seconds_to_target: float | None
@@ -106,8 +196,9 @@ class Summary:
 
 def summarize(section: Section) -> list[Summary]:
     """One summary a rule, in the order of section.labels."""
-    finals = {label: {t.seed: t.final for t in section.of(label, "finished")} for label in section.labels}
-    pick = max if section.better == "higher" else min
+    finals = {
+        label: {t.seed: outcome(t, section.better) for t in section.of(label, "finished")} for label in section.labels
+    }
     summaries = []
     for label in section.labels:
         finished = section.of(label, "finished")
@@ -125,9 +216,7 @@ def summarize(section: Section) -> list[Summary]:
                 diverged=len(section.of(label, "diverged")),
                 unfinished=len(section.of(label, "unfinished")),
                 final=estimate(finals[label].values()),
-                best=estimate(
-                    pick(e.test_metric for e in t.evaluations if e.test_metric is not None) for t in finished
-                ),
+                best=estimate(best(t, section.better) for t in finished),
                 difference=paired_difference(finals[label], finals[section.baseline]) if compared else None,
                 steps_to_target=fmean(e.step for e in first) if first else None,
                 seconds_to_target=fmean(e.seconds for e in first) if first else None,

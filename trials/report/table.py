@@ -11,10 +11,12 @@ import math
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from published import Source, Value
 from records import Section, Trial
-from stats import Estimate, Summary, paired_difference
+from stats import Estimate, Summary, Verdict, judge, paired_difference, summarize
 
 
 def number(value: float | None, like: float | None = None, signed: bool = False) -> str:
@@ -54,6 +56,10 @@ class Table:
     section: Section
     rows: list[Summary]
 
+    @classmethod
+    def of(cls, section: Section) -> Table:
+        return cls(section, summarize(section))
+
     @property
     def metric(self) -> str:
         return self.section.metric["name"]
@@ -64,8 +70,13 @@ class Table:
 
     @property
     def measured(self) -> str:
-        """The metric as a curve is titled; a function has no test data."""
-        return self.metric if self.section.surface else f"test {self.metric}"
+        """The metric as a curve is titled, with the data that it is of: a function has none."""
+        return f"{self.section.split} {self.metric}".strip()
+
+    @property
+    def outcome(self) -> str:
+        """What a trial counts with, where the metric is named beside."""
+        return "picked" if self.section.validated else "final"
 
     @property
     def goal(self) -> str:
@@ -93,7 +104,8 @@ class Table:
             return self._race(leader, rows)
         like, unit = leader.final.mean, f" {self.unit}" if self.unit else ""
         lost = f" ({leader.diverged} of its {leader.ended} trials diverged)" if leader.diverged else ""
-        what = f"mean final {self.measured}, {number(like)}{unit}{lost}"
+        picked = " at the epoch picked on validation data" if self.section.validated else ""
+        what = f"mean {'' if picked else 'final '}{self.measured}{picked}, {number(like)}{unit}{lost}"
         other = next((row for row in rows if row.label == self.section.baseline), None)
         if len(rows) == 1:
             return f"{leader.label}, the only rule with a finished trial, has a {what} (n = {leader.final.n})."
@@ -139,7 +151,8 @@ class Table:
         like = self.leader.final.mean if self.leader else 1.0
         unit = f", {self.unit}" if self.unit else ""
         goal, race = self.goal, section.goal is not None
-        paper = {p["label"]: p for p in section.plan.get("paper", [])}
+        published = {source.name: source for source in section.published.sources}
+        tuned = {row.label: row for row in self.tuned.rows} if self.tuned else {}
 
         def estimated(name: str, get: Callable[[Summary], Estimate | None]) -> dict[str, Callable[[Summary], Any]]:
             return {
@@ -149,21 +162,29 @@ class Table:
 
         return [
             Column("rule", lambda r: r.label, {"rule": lambda r: r.label}, lambda r: r is self.leader),
+            *(self._published(name, published.get(name)) for name in ("paper", "replication")),
             Column(
-                f"final {self.metric}{unit}",
+                f"{'ours, ' if tuned else ''}{self.outcome} {self.metric}{unit}",
                 lambda r: plus_minus(r.final, r.final.mean if race and r.final else like),
                 estimated("final", lambda r: r.final),
                 lambda r: r is self.leader and not race,
             ),
             Column(
-                f"best {self.metric}{unit}",
+                f"ours tuned, {self.outcome} {self.metric}{unit}",
+                lambda r: plus_minus(tuned[r.label].final, like) if r.label in tuned else "–",
+                estimated("tuned", lambda r: tuned[r.label].final if r.label in tuned else None),
+                lambda r: self.tuned.leader is not None and r.label == self.tuned.leader.label,
+                bool(tuned),
+            ),
+            Column(
+                f"best {self.metric}{unit}" + (" on test" if section.validated else ""),
                 lambda r: plus_minus(r.best, like),
                 estimated("best", lambda r: r.best),
                 shown=not race,
             ),
             Column("n", lambda r: str(len(r.finals)), {"n": lambda r: len(r.finals)}),
             Column(
-                f"final less {section.baseline}’s",
+                f"{self.outcome} less {section.baseline}’s",
                 lambda r: "baseline" if r.label == section.baseline else plus_minus(r.difference, like, True),
                 {
                     "baseline": lambda r: section.baseline,
@@ -218,27 +239,88 @@ class Table:
                 },
                 lambda r: r.diverged > 0,
             ),
-            Column(
-                "paper",
-                lambda r: f"{paper[r.label]['value']:g}" if r.label in paper else "–",
-                {f"paper_{key}": lambda r, key=key: paper.get(r.label, {}).get(key) for key in ("value", "source")},
-                shown=bool(paper),
-            ),
         ]
+
+    def _published(self, name: str, source: Source | None) -> Column:
+        """What another reports of each rule; with its metric where that is not ours."""
+
+        def of(row: Summary) -> Value | None:
+            return source.of(row.label) if source else None
+
+        def text(row: Summary) -> str:
+            value = of(row)
+            return value.text if value else "–"
+
+        other = self.section.published.metric
+        return Column(
+            name if other is None or other.lower() == self.metric.lower() else f"{name}, {other}",
+            text,
+            {f"{name}_{key}": lambda r, key=key: getattr(of(r), key, None) for key in ("value", "text", "source")},
+            shown=any(of(row) for row in self.rows),
+        )
+
+    @cached_property
+    def tuned(self) -> Table | None:
+        """The table of the trials that a search tuned, where these are beside."""
+        return Table.of(self.section.tuned) if self.section.tuned else None
+
+    @property
+    def verdicts(self) -> list[tuple[str, Verdict, str]]:
+        """Of each claim, under which settings, the verdict, and the numbers behind it in words."""
+        found = []
+        for claim in self.section.plan.get("claims", []) if self.section.main is None else []:
+            for table, settings in ((self, "at the given settings"), (self.tuned, "tuned")):
+                if table and (verdict := judge(table.section, claim)):
+                    found.append((settings, verdict, table._basis(verdict)))
+        return found
+
+    def _basis(self, verdict: Verdict) -> str:
+        """The numbers behind a verdict."""
+        claim, gain = verdict.claim, verdict.gain
+        train = claim["metric"] == "train loss"
+        unit = f" {self.unit}" if self.unit and not train else ""
+        points = " points" if unit == " %" else unit
+        measure = {"test": f"{self.outcome} {self.measured}", "best test": f"best {self.measured}"}
+        measure = measure.get(claim["metric"], "train loss, mean over the training")
+        like = next((abs(e.mean) for e in (verdict.rule, verdict.versus) if e), 1.0)
+        sides = ((claim["rule"], verdict.rule), (claim["versus"], verdict.versus))
+        means = ", ".join(f"{label} {number(e.mean, like)}{unit}" for label, e in sides if e)
+        told = [f"{measure}: {means}" if means else measure]
+        if gain is not None:
+            way = "better" if gain.mean >= 0 else "worse"
+            interval = "n = 1 seed, so no interval"
+            if gain.half is not None:
+                ends = f"{number(gain.low, like, True)} to {number(gain.high, like, True)}"
+                interval = f"95 % interval of the gain {ends}, n = {gain.n} seeds"
+            told.append(f"{claim['rule']} {way} by {number(abs(gain.mean), like)}{points} ({interval})")
+        elif verdict.rule and verdict.versus:
+            told.append("no seed finished under both")
+        for (label, _), lost in zip(sides, verdict.diverged, strict=True):
+            if lost:
+                trials = len(self.section.of(label, "finished")) + lost
+                told.append(f"{lost} of {trials} trials of {label} diverged")
+        need = number(verdict.threshold, like, True) if verdict.threshold else "0"
+        return f"{'; '.join(told)}. The claim is a gain above {need}{points}."
 
     @property
     def shown(self) -> list[Column]:
         return [column for column in self.columns if column.shown]
 
+    @property
+    def about(self) -> dict[str, str]:
+        """What stands in each line of summary.csv."""
+        section = self.section
+        given = {"experiment": section.experiment, "workload": section.workload, "metric": self.metric}
+        return {**given, "unit": self.unit, "tuned": "yes" if section.main else ""}
+
+    @property
+    def fields(self) -> list[str]:
+        """The columns of summary.csv."""
+        return [*self.about, *(name for column in self.columns for name in column.fields)]
+
     def csv(self) -> list[dict[str, Any]]:
-        about = {
-            "experiment": self.section.experiment,
-            "workload": self.section.workload,
-            "metric": self.metric,
-            "unit": self.unit,
-        }
         return [
-            {**about, **{name: get(row) for column in self.columns for name, get in column.fields.items()}}
+            {**self.about, **{name: get(row) for column in self.columns for name, get in column.fields.items()}}
             for row in self.rows
         ]
 
@@ -256,9 +338,14 @@ class Table:
         if race:
             notes.append(f"A trial ends at the first step at {self.metric} {self.goal}, or after {self._budget}.")
         else:
-            notes.append(
-                f"Final is a trial’s last evaluation on the test set, best its {most}, which flatters every rule."
-            )
+            on = {"test": " on the test set", "": ""}.get(self.section.split, f" on {self.section.split} data")
+            if self.section.validated:
+                notes.append(
+                    f"Picked: {self.measured} at the epoch that is best on validation data. Best on test is each trial’s "
+                    f"{most}, as the authors’ scripts pick it, which flatters every rule."
+                )
+            else:
+                notes.append(f"Final is a trial’s last evaluation{on}, best its {most}, which flatters every rule.")
         notes.append("A diverged trial is counted under diverged, drawn dotted, and in no mean, difference or time.")
         if any(row.difference for row in self.rows) and not race:
             notes.append(f"Differences to {self.section.baseline} are paired by seed; bold: the interval excludes 0.")
@@ -266,10 +353,38 @@ class Table:
             notes.append("Steps and seconds to the target are means over the trials that reached it at an evaluation.")
         if not self.section.surface:
             notes.append("ms a step are medians over trials of training time, evaluations not counted.")
-        sources: dict[str, list[str]] = {}
-        for entry in self.section.plan.get("paper", []):
-            sources.setdefault(entry.get("source", "source not given"), []).append(entry["label"])
-        notes += [f"Paper, {', '.join(labels)}: {source}." for source, labels in sources.items()]
+        if self.tuned:
+            counts = {sum(t.label == row.label for t in self.tuned.section.search) for row in self.tuned.rows}
+            by = f", by {counts.pop()} trials a rule" if len(counts) == 1 and counts != {0} else ""
+            notes.append(f"Ours tuned: options chosen on validation data{by}, then fresh seeds; the section below.")
+        if self.section.reduced:
+            notes.append(f"Reduced: {self.reduction}")
+        return notes + self._sources
+
+    @property
+    def reduction(self) -> str:
+        """In what a reduced run is smaller, as far as its plan tells."""
+        changed = self.section.plan.get("reduced")
+        told = ", ".join(f"{k} {json.dumps(v)}" for k, v in changed.items()) if isinstance(changed, dict) else ""
+        return (
+            f"smaller than what it repeats{f' ({told})' if told else ''}, so its numbers are not to be held against it."
+        )
+
+    @property
+    def _sources(self) -> list[str]:
+        """Where the numbers of others stand, and how to read them."""
+        notes = []
+        for source in self.section.published.sources:
+            values = {row.label: value for row in self.rows if (value := source.of(row.label))}
+            where: dict[str, list[str]] = {}
+            for label, value in values.items():
+                where.setdefault(value.source, []).append(label)
+            for text, labels in where.items():
+                whose = f", {', '.join(labels)}" if len(where) > 1 else ""
+                how = "; ± is one standard deviation over runs" if any(v.spread for v in values.values()) else ""
+                how += "; best / last epoch, both on test" if any(v.last for v in values.values()) else ""
+                how += "; ≈ is read off a figure" if source.read_off else ""
+                notes.append(f"{source.name.capitalize()}{whose}: {text}{how}.")
         return notes
 
     @property
@@ -338,13 +453,19 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield prefix + key, value if isinstance(value, str) else json.dumps(value)
 
 
+def verdict_words(table: Table, settings: str, verdict: Verdict) -> str:
+    """The claim and the verdict in a line."""
+    how = f" ({settings})" if table.tuned else ""
+    return f"“{verdict.claim['text']}”{how}: {verdict.words}{', reduced' if table.section.reduced else ''}."
+
+
 def plain(table: Table, width: int = 100, style: Callable[[str, bool], str] = lambda text, strong: text) -> str:
     """The table as aligned text; columns that don't fit the width go below, with the rule again before them."""
     blocks: list[list[list[tuple[str, bool]]]] = []
     room = 0
     for column in table.shown:
         cells = [(column.text(row), column.strong(row)) for row in table.rows]
-        wide = max(min(len(column.title), 8), *(len(text) for text, _ in cells))
+        wide = max([min(len(column.title), 8), *(len(text) for text, _ in cells)])
         while len(title := textwrap.wrap(column.title, wide, break_long_words=False)) > 4:
             wide += 1
         wide = max(wide, *map(len, title))
@@ -374,6 +495,8 @@ def markdown(table: Table) -> str:
     lines += [row([c.title for c in shown]), row(["---"] + ["---:"] * (len(shown) - 1))]
     for r in table.rows:
         lines.append(row([f"**{c.text(r)}**" if c.strong(r) else c.text(r) for c in shown]))
+    for settings, verdict, basis in table.verdicts:
+        lines += ["", f"**{verdict_words(table, settings, verdict)}** {basis}"]
     lines += ["", *(f"- {note}" for note in table.notes)]
     lines += [f"- Diverged: {trial}" for trial in table.diverged]
     lines += ["", "To repeat:", "", *(f"- {name}: `{value}`" for name, value in table.reproduction.items()), ""]
