@@ -9,12 +9,16 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "data/png.h"
 #include "distances.h"
 #include "image_features.h"
 #include "models/dcgan.h"
 #include "models/sngan.h"
+#include "pictures.h"
 #include "workloads/cifar10_sngan.h"
 #include "workloads/cifar10_wgan.h"
 #include "workloads/cifar10_wgan_gp.h"
@@ -280,42 +284,77 @@ TEST(Features, LeaveTorchsGeneratorAsItWas) {
   EXPECT_TRUE(torch::equal(torch::rand(4), without));
 }
 
-TEST(Png, HoldsThePixels) {
+// A PNG's height, width and pixels, whose rows all have the filter that data/png.cpp gives them.
+struct Png {
+  std::uint32_t width = 0, height = 0;
   std::vector<std::uint8_t> pixels;
-  for (int i = 0; i < 5 * 3 * 3; ++i) pixels.push_back(static_cast<std::uint8_t>(i * 37));
-  const fs::path file = cache() / "pictures" / "a.png";
-  data::write_png(file, 5, 3, pixels);
+};
+
+Png read_png(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   const std::string png{std::istreambuf_iterator<char>(in), {}};
-  ASSERT_EQ(png.substr(0, 8), "\x89PNG\r\n\x1a\n");
+  EXPECT_EQ(png.substr(0, 8), "\x89PNG\r\n\x1a\n");
   const auto number = [&](std::size_t at) {
     std::uint32_t n = 0;
     for (int i = 0; i < 4; ++i) n = n << 8 | static_cast<std::uint8_t>(png[at + i]);
     return n;
   };
+  Png read;
   std::string packed;
   std::vector<std::string> types;
   for (std::size_t at = 8; at < png.size(); at += 12 + number(at)) {
-    types.push_back(png.substr(at + 4, 4));
     const std::string sealed = png.substr(at + 4, 4 + number(at));
+    types.push_back(sealed.substr(0, 4));
     EXPECT_EQ(number(at + 8 + number(at)), crc32(0, reinterpret_cast<const Bytef*>(sealed.data()), sealed.size()));
     if (types.back() == "IHDR") {
-      EXPECT_EQ(sealed.substr(4), std::string("\0\0\0\5\0\0\0\3\x08\x02\0\0\0", 13));
+      read.width = number(at + 8), read.height = number(at + 12);
+      EXPECT_EQ(sealed.substr(12), std::string("\x08\x02\0\0\0", 5));
     }
     if (types.back() == "IDAT") packed = sealed.substr(4);
   }
   EXPECT_EQ(types, (std::vector<std::string>{"IHDR", "IDAT", "IEND"}));
-  std::vector<std::uint8_t> rows(3 * 16), back;
+  const std::size_t row = 3 * read.width;
+  std::vector<std::uint8_t> rows(read.height * (row + 1));
   uLongf size = rows.size();
-  ASSERT_EQ(uncompress(rows.data(), &size, reinterpret_cast<const Bytef*>(packed.data()), packed.size()), Z_OK);
-  for (std::size_t y = 0; y < 3; ++y) {
-    ASSERT_EQ(rows[16 * y], 1);
-    for (std::size_t x = 0; x < 15; ++x) {
-      back.push_back(static_cast<std::uint8_t>(rows[16 * y + 1 + x] + (x < 3 ? 0 : back[15 * y + x - 3])));
+  EXPECT_EQ(uncompress(rows.data(), &size, reinterpret_cast<const Bytef*>(packed.data()), packed.size()), Z_OK);
+  for (std::size_t y = 0; y < read.height; ++y) {
+    EXPECT_EQ(rows[(row + 1) * y], 1);
+    for (std::size_t x = 0; x < row; ++x) {
+      read.pixels.push_back(
+          static_cast<std::uint8_t>(rows[(row + 1) * y + 1 + x] + (x < 3 ? 0 : read.pixels[row * y + x - 3])));
     }
   }
-  EXPECT_EQ(back, pixels);
+  return read;
+}
+
+TEST(APng, HoldsThePixels) {
+  std::vector<std::uint8_t> pixels;
+  for (int i = 0; i < 5 * 3 * 3; ++i) pixels.push_back(static_cast<std::uint8_t>(i * 37));
+  const fs::path file = cache() / "pictures" / "a.png";
+  data::write_png(file, 5, 3, pixels);
+  const Png read = read_png(file);
+  EXPECT_EQ(read.width, 5u);
+  EXPECT_EQ(read.height, 3u);
+  EXPECT_EQ(read.pixels, pixels);
   EXPECT_THROW(data::write_png(file, 5, 4, pixels), std::invalid_argument);
+}
+
+TEST(AGrid, HasItsImagesRowByRowTwoPixelsApart) {
+  const fs::path file = cache() / "pictures" / ("grid" + six_digits(70) + ".png");
+  const torch::Tensor images = torch::arange(5 * 3 * 2 * 4).view({5, 3, 2, 4}).to(torch::kUInt8);
+  write_grid(file, images, 3);
+  EXPECT_EQ(file.filename(), "grid000070.png");
+  const Png read = read_png(file);
+  EXPECT_EQ(read.width, 3 * 4 + 2 * 2u);
+  EXPECT_EQ(read.height, 2 * 2 + 2u);
+  const auto at = [&](std::size_t y, std::size_t x, std::size_t c) {
+    return read.pixels[(y * read.width + x) * 3 + c];
+  };
+  EXPECT_EQ(at(1, 3, 2), images[0][2][1][3].item<int>());
+  EXPECT_EQ(at(0, 6, 0), images[1][0][0][0].item<int>());
+  EXPECT_EQ(at(5, 9, 1), images[4][1][1][3].item<int>());
+  EXPECT_EQ(at(0, 4, 0), 255) << "between two images";
+  EXPECT_EQ(at(5, 15, 0), 255) << "where a sixth image would be";
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 #include "adabelief/libtorch.h"
 #include "adabelief/text.h"
 #include "commit.h"
-#include "data/png.h"
+#include "pictures.h"
 #include "random.h"
 #include "trial.h"
 #include "workload.h"
@@ -108,20 +108,6 @@ class Record {
 };
 
 constexpr std::uint64_t step_key = 101, evaluation_key = 102;  // those of the workloads are less
-
-// Images (N, 3, H, W) as the tiles of one picture, row by row, two white pixels apart.
-void write_picture(const std::filesystem::path& file, const Workload::Samples& samples) {
-  const std::int64_t columns = samples.columns, rows = (samples.images.size(0) + columns - 1) / columns,
-                     h = samples.images.size(2), w = samples.images.size(3), gap = 2;
-  torch::Tensor picture = torch::full({rows * (h + gap) - gap, columns * (w + gap) - gap, 3}, 255, torch::kUInt8);
-  for (std::int64_t i = 0; i < samples.images.size(0); ++i) {
-    picture.narrow(0, i / columns * (h + gap), h)
-        .narrow(1, i % columns * (w + gap), w)
-        .copy_(samples.images[i].permute({1, 2, 0}));
-  }
-  data::write_png(file, static_cast<std::uint32_t>(picture.size(1)), static_cast<std::uint32_t>(picture.size(0)),
-                  {picture.const_data_ptr<std::uint8_t>(), picture.nbytes()});
-}
 
 class Clock {
  public:
@@ -260,11 +246,9 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     for (const auto& [name, value] : test.more) line["more"][name] = number(value);
     record.line(line);
     if (const Workload::Samples samples = workload->samples(); samples.images.defined()) {
-      std::string name = std::to_string(t);
-      name =
-          "samples/" + trial.run() + "/" + std::string(6 - std::min<std::size_t>(6, name.size()), '0') + name + ".png";
-      write_picture(folder / name, samples);
-      record.line({{"type", "samples"}, {"step", t}, {"file", name}, {"columns", samples.columns}});
+      const std::string file = "samples/" + trial.run() + "/" + six_digits(t) + ".png";
+      write_grid(folder / file, samples.images, samples.columns);
+      record.line({{"type", "samples"}, {"step", t}, {"file", file}, {"columns", samples.columns}});
     }
     loss_sum = 0, loss_count = 0;
     return test.loss;
