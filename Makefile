@@ -46,6 +46,7 @@ bench: ## time the step beside other libraries, and training beside PyTorch; wri
 	.venv/bin/python benchmarks/forms.py --write
 	.venv/bin/python benchmarks/training.py --skip-without-data --write
 	.venv/bin/python benchmarks/language.py --skip-without-data --write
+	.venv/bin/python benchmarks/gans.py --skip-without-data --write
 
 clean: ## remove build/ (.venv and runs/ stay)
 	rm -rf build

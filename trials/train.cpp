@@ -17,6 +17,7 @@
 #include "adabelief/text.h"
 #include "clock.h"
 #include "commit.h"
+#include "pictures.h"
 #include "random.h"
 #include "trial.h"
 #include "workload.h"
@@ -210,6 +211,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   if (trial.average) config["average"] = true;
   if (metric.split != "test") config["metric"]["split"] = metric.split;
   if (metric.goal) config["metric"]["goal"] = *metric.goal;
+  if (const Json details = workload->details(); !details.is_null()) config.update(details);
   if (const Json surface = workload->surface(); !surface.is_null()) config["surface"] = surface;
   record.line(config);
 
@@ -237,7 +239,13 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     if (test.valid_loss) line["valid_loss"] = number(*test.valid_loss);
     if (test.valid_metric) line["valid_metric"] = number(*test.valid_metric);
     for (const double weight : test.point) line["point"].push_back(number(weight));
+    for (const auto& [name, value] : test.more) line["more"][name] = number(value);
     record.line(line);
+    if (const Workload::Samples samples = workload->samples(); samples.images.defined()) {
+      const std::string file = "samples/" + trial.run() + "/" + six_digits(t) + ".png";
+      write_grid(folder / file, samples.images, samples.columns);
+      record.line({{"type", "samples"}, {"step", t}, {"file", file}, {"columns", samples.columns}});
+    }
     loss_sum = 0, loss_count = 0;
     return test.loss;
   };
