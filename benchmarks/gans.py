@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from measure import Problem, output, ratio, say, spread
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from training import NoData, find_data, read
+from training import DATA, NoData, find_data, read
 
 BATCH, CLASSES = 64, 10
 OURS, PEER = "adabelief", "PyTorch's Python"
@@ -170,7 +170,7 @@ def train(workload: str, folder: Path, steps: int, width: float) -> float:
     """Trains; returns the seconds."""
     torch.manual_seed(1)
     sn, gp = workload == "cifar10_sngan", workload == "cifar10_wgan_gp"
-    images, labels = read(folder, [f"data_batch_{i}.bin" for i in range(1, 6)])
+    images, labels = read(folder, DATA["cifar10"][1], 1)
     generator: Dcgan | Sngan = (
         Sngan(round(256 * width)) if sn else Dcgan(round(64 * width))
     )
@@ -286,7 +286,7 @@ def main() -> None:
     ):
         raise Problem("--rounds, --steps, --threads and --width must be positive")
     try:
-        root, folder = find_data(options.data)
+        root, folder = find_data(options.data, "cifar10")
     except NoData as problem:
         if not options.skip_without_data:
             raise

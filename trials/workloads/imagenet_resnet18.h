@@ -151,7 +151,7 @@ struct ImagenetResnet18 final : Workload {
   std::vector<data::ImageFile> train_, test_;
   std::mutex mutex_;
   std::pair<std::int64_t, std::shared_ptr<std::vector<std::int64_t>>> orders_[2];
-  double waited_ = 0;               // seconds, for batches
+  double waited_ = 0;               // seconds, for the last batch
   std::unique_ptr<Loader> loader_;  // last, as its threads use the others
 };
 
