@@ -38,16 +38,10 @@ class Dcgan(nn.Sequential):
         layers: list[nn.Module] = []
         inputs, outputs = self.latent, 8 * channels
         for i in range(4):
-            layers.append(
-                nn.ConvTranspose2d(
-                    inputs, outputs, 4, 2 if i else 1, 1 if i else 0, bias=False
-                )
-            )
+            layers.append(nn.ConvTranspose2d(inputs, outputs, 4, 2 if i else 1, 1 if i else 0, bias=False))
             layers += [nn.BatchNorm2d(outputs), nn.ReLU(True)]
             inputs, outputs = outputs, outputs // 2
-        super().__init__(
-            *layers, nn.ConvTranspose2d(inputs, 3, 4, 2, 1, bias=False), nn.Tanh()
-        )
+        super().__init__(*layers, nn.ConvTranspose2d(inputs, 3, 4, 2, 1, bias=False), nn.Tanh())
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return super().forward(z.view(-1, self.latent, 1, 1))
@@ -65,9 +59,7 @@ class DcganCritic(nn.Sequential):
             layers.append(nn.LeakyReLU(0.2, True))
             inputs, outputs = outputs, 2 * outputs
         end = (
-            [nn.Flatten(), nn.Linear(16 * inputs, 1)]
-            if linear
-            else [nn.Conv2d(inputs, 1, 4, bias=False), nn.Sigmoid()]
+            [nn.Flatten(), nn.Linear(16 * inputs, 1)] if linear else [nn.Conv2d(inputs, 1, 4, bias=False), nn.Sigmoid()]
         )
         super().__init__(*layers, *end)
 
@@ -96,16 +88,12 @@ class GeneratorBlock(nn.Module):
             ConditionalBatchNorm(channels),
             ConditionalBatchNorm(channels),
         )
-        self.conv1, self.conv2 = (
-            nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2)
-        )
+        self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
         self.shortcut = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         h = self.conv1(F.interpolate(F.relu(self.norm1(x, y)), scale_factor=2))
-        return self.conv2(F.relu(self.norm2(h, y))) + F.interpolate(
-            self.shortcut(x), scale_factor=2
-        )
+        return self.conv2(F.relu(self.norm2(h, y))) + F.interpolate(self.shortcut(x), scale_factor=2)
 
 
 class Sngan(nn.Module):
@@ -134,11 +122,7 @@ class DiscriminatorBlock(nn.Module):
         super().__init__()
         self.conv1 = spectral_norm(nn.Conv2d(inputs, outputs, 3, padding=1))
         self.conv2 = spectral_norm(nn.Conv2d(outputs, outputs, 3, padding=1))
-        self.shortcut = (
-            spectral_norm(nn.Conv2d(inputs, outputs, 1))
-            if halves or first
-            else nn.Identity()
-        )
+        self.shortcut = spectral_norm(nn.Conv2d(inputs, outputs, 1)) if halves or first else nn.Identity()
         self.pool = nn.AvgPool2d(2) if halves else nn.Identity()
         self.first = first
 
@@ -153,10 +137,7 @@ class SnganDiscriminator(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.blocks = nn.Sequential(
-            *(
-                DiscriminatorBlock(channels if i else 3, channels, i < 2, i == 0)
-                for i in range(4)
-            )
+            *(DiscriminatorBlock(channels if i else 3, channels, i < 2, i == 0) for i in range(4))
         )
         self.linear = spectral_norm(nn.Linear(channels, 1))
         self.embedding = spectral_norm(nn.Embedding(CLASSES, channels))
@@ -171,42 +152,27 @@ def train(workload: str, folder: Path, steps: int, width: float) -> float:
     torch.manual_seed(1)
     sn, gp = workload == "cifar10_sngan", workload == "cifar10_wgan_gp"
     images, labels = read(folder, DATA["cifar10"][1], 1)
-    generator: Dcgan | Sngan = (
-        Sngan(round(256 * width)) if sn else Dcgan(round(64 * width))
-    )
-    critic = (
-        SnganDiscriminator(round(128 * width))
-        if sn
-        else DcganCritic(round(64 * width), gp)
-    )
+    generator: Dcgan | Sngan = Sngan(round(256 * width)) if sn else Dcgan(round(64 * width))
+    critic = SnganDiscriminator(round(128 * width)) if sn else DcganCritic(round(64 * width), gp)
     for network in (generator, critic):
         network.to(memory_format=torch.channels_last)
-    adams = {
-        network: torch.optim.AdamW(network.parameters(), 2e-4, (0.5, 0.999))
-        for network in (generator, critic)
-    }
+    adams = {network: torch.optim.AdamW(network.parameters(), 2e-4, (0.5, 0.999)) for network in (generator, critic)}
 
     def reals(indices: Tensor) -> Tensor:
-        x = (images[indices].float() / 127.5 - 1).contiguous(
-            memory_format=torch.channels_last
-        )
+        x = (images[indices].float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
         if sn:
             return torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(3), x)
         return F.interpolate(x, scale_factor=2, mode="bilinear")
 
     def critic_loss(x: Tensor, y: Tensor, fake: Tensor, fake_y: Tensor) -> Tensor:
         if sn:
-            real_value, fake_value = critic(
-                torch.cat((x, fake)), torch.cat((y, fake_y))
-            ).chunk(2)
+            real_value, fake_value = critic(torch.cat((x, fake)), torch.cat((y, fake_y))).chunk(2)
             return F.relu(1 - real_value).mean() + F.relu(1 + fake_value).mean()
         loss = critic(fake, fake_y).mean() - critic(x, y).mean()
         if not gp:
             return loss
         between = torch.lerp(fake, x, torch.rand(len(x), 1, 1, 1)).requires_grad_()
-        (gradient,) = torch.autograd.grad(
-            critic(between, y).sum(), between, create_graph=True
-        )
+        (gradient,) = torch.autograd.grad(critic(between, y).sum(), between, create_graph=True)
         return loss + 10 * (gradient.flatten(1).norm(2, 1) - 1).square().mean()
 
     order: list[Tensor] = []
@@ -237,9 +203,7 @@ def train(workload: str, folder: Path, steps: int, width: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--rounds",
         type=int,
@@ -273,17 +237,10 @@ def main() -> None:
         action="store_true",
         help="succeed where CIFAR-10 is not found",
     )
-    parser.add_argument(
-        "--write", action="store_true", help=f"write the table into {measure.PAGE}"
-    )
+    parser.add_argument("--write", action="store_true", help=f"write the table into {measure.PAGE}")
     parser.add_argument("--python-only", choices=WORKLOADS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if (
-        options.rounds < 1
-        or options.steps < 1
-        or options.threads < 1
-        or options.width <= 0
-    ):
+    if options.rounds < 1 or options.steps < 1 or options.threads < 1 or options.width <= 0:
         raise Problem("--rounds, --steps, --threads and --width must be positive")
     try:
         root, folder = find_data(options.data, "cifar10")
@@ -324,9 +281,7 @@ def main() -> None:
         return options.steps / lines[-1]["seconds"]
 
     def python(workload: str) -> float:
-        return options.steps / float(
-            output([sys.executable, __file__, "--python-only", workload, *common])
-        )
+        return options.steps / float(output([sys.executable, __file__, "--python-only", workload, *common]))
 
     machine = measure.machine()
     measures = {}
@@ -337,9 +292,7 @@ def main() -> None:
     rows = []
     for workload in WORKLOADS:
         own, other = rates[f"{workload}, {OURS}"], rates[f"{workload}, {PEER}"]
-        rows.append(
-            [workload, *spread(own), *spread(other), f"{ratio(own, other):.2f}"]
-        )
+        rows.append([workload, *spread(own), *spread(other), f"{ratio(own, other):.2f}"])
     about = (
         f"adabelief {config['version']} ({config['compiler']}, {config['machine']['isa']}), torch {torch.__version__}, "
         f"Python {sys.version.split()[0]}. Networks of {options.width:g} times the authors' width, batches of {BATCH}, "

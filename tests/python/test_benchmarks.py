@@ -114,7 +114,9 @@ def test_every_package_has_its_version() -> None:
 
 
 def test_every_workload_on_cifar_has_a_twin_in_python() -> None:
-    assert {*training.TWINS, *gans.WORKLOADS} == {path.stem for path in (measure.ROOT / "trials/workloads").glob("cifar*.h")}
+    assert {*training.TWINS, *gans.WORKLOADS} == {
+        path.stem for path in (measure.ROOT / "trials/workloads").glob("cifar*.h")
+    }
 
 
 def test_bars_lie_in_their_panels_in_order_of_their_times() -> None:
