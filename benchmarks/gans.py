@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Steps a second of `adabelief train` for the generative networks beside the same training in Python with PyTorch.
 
-Each trains from random weights for --steps steps, five of the critic and one of the generator in turn, batches of 64, in
-a process of its own, in turn, for several rounds; only the steps are timed. The Python optimizers are
+Each trains from random weights for --steps steps, five of the critic and one of the generator in turn, on batches of 64,
+in a process of its own, in turn, for several rounds; only the steps are timed. The Python optimizers are
 torch.optim.AdamW's. The table is Markdown. Run it with the Python that has torch (`make bench` does).
 """
 
@@ -296,8 +296,8 @@ def main() -> None:
     about = (
         f"adabelief {config['version']} ({config['compiler']}, {config['machine']['isa']}), torch {torch.__version__}, "
         f"Python {sys.version.split()[0]}. Networks of {options.width:g} times the authors' width, batches of {BATCH}, "
-        f"float32, channels-last; steps a second over {options.steps} steps, {options.rounds} rounds in turn: medians, and "
-        "the smallest and largest."
+        f"float32, channels-last; steps a second over {options.steps} steps, {options.rounds} rounds in turn: medians, "
+        "and the smallest and largest."
     )
     measure.report(
         "gans",
