@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Steps a second of `adabelief train` for the generative networks beside the same training in Python with PyTorch.
 
-Each trains from random weights for --steps steps, five of the critic and one of the generator in turn, on batches of 64,
+Each trains from random weights for --steps steps on batches of 64, five of the critic and one of the generator in turn,
 in a process of its own, in turn, for several rounds; only the steps are timed. The Python optimizers are
 torch.optim.AdamW's. The table is Markdown. Run it with the Python that has torch (`make bench` does).
 """
