@@ -236,7 +236,7 @@ TEST(AwdLstm, StatesGoOnWhereTheTextWasCut) {
 /// 2,000 words in each part, of 12.
 WordLanguage word_language(std::int64_t seed) {
   std::string text;
-  for (int i = 0; i < 2'000; ++i) text += "w" + std::to_string(i * i % 11) + (i % 10 == 9 ? "\n" : " ");
+  for (int i = 0; i < 2'000; ++i) text.append(1, static_cast<char>('a' + i * i % 11)).append(i % 10 == 9 ? "\n" : " ");
   return WordLanguage({.data_root = {},
                        .seed = seed,
                        .epochs = 0,
