@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The optimizer around a rule: options by name, groups, weight decay, gradients that do not fit, memory, executors.
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
@@ -318,6 +319,23 @@ TEST(Cpu, UsesTheInstructionSetThatItIsTold) {
     EXPECT_TRUE(refusal([&] { cpu::use(cpu::Isa(i)); }).starts_with("adabelief: this machine has no "));
   }
   EXPECT_TRUE(cpu::has(cpu::Isa::baseline));
+}
+
+TEST(Cpu, MakesNoMoreTasksThanAnExecutorWants) {
+  static int seen = 0;
+  const auto count = [](int tasks, void (*task)(void*, int), void* context) {
+    seen = tasks;
+    cpu::serial.run(tasks, task, context);
+  };
+  std::vector<float> x(1'000'000);
+  AnyOptimizer optimizer = make("adabelief");
+  optimizer.add(x);
+  for (const int most : {2, 5, 8, 9, 100}) {
+    const cpu::Executor executor{[] { return 8; }, count, most};
+    optimizer.use(executor);
+    optimizer.step(x);
+    EXPECT_EQ(seen, std::min(most, 8));
+  }
 }
 
 TEST(Cpu, TakesEachElementOnceWhateverTheTensorsAndThreads) {

@@ -1,91 +1,21 @@
 // SPDX-License-Identifier: MIT
-// print_rules ROOT [--check]: writes ROOT/docs/rules, a page a rule and their list, from the rules themselves. With
-// --check it writes nothing and says which pages are not what it would write.
+// print_rules ROOT [--check]: writes ROOT/docs/rules, a page a rule and their list, and ROOT/python/adabelief/rules, a
+// module a rule, from the rules themselves. With --check it writes nothing and says which are not what it would write.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 #include <regex>
 #include <sstream>
 #include <stdexcept>
 
 #include "adabelief/adabelief.h"
+#include "python.h"
+#include "source.h"
 #include "symbol.h"
 
 namespace adabelief::print {
 namespace {
-
-namespace fs = std::filesystem;
-
-std::string read(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream all;
-  all << in.rdbuf();
-  if (!in) throw std::runtime_error(path.string() + ": cannot be read");
-  return all.str();
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
-// What a rule's file says beside the formula.
-struct Header {
-  std::string file;                  // include/adabelief/rules/radam.h
-  std::string title;                 // RAdam
-  std::vector<std::string> comment;  // the struct's, by paragraphs
-  std::vector<std::string> letters;  // LaTeX of the states, which update() names
-
-  Header(const fs::path& root, const RuleInfo& rule)
-      : file("include/adabelief/rules/" + std::string(rule.name) + ".h") {
-    const std::string text = read(root / file);
-    std::smatch found;
-    if (!std::regex_search(text, found, std::regex("\n// ([^:\n]+): ")))
-      fail("no second line `// TITLE: what it does.`");
-    title = found[1];
-    for (const std::string& line : lines_of(text)) {
-      if (line.starts_with("struct ")) break;
-      if (!line.starts_with("///")) {
-        comment.clear();
-      } else if (comment.empty() || line == "///") {
-        comment.push_back(line.substr(std::min<std::size_t>(4, line.size())));
-      } else {
-        comment.back() += line.substr(3);
-      }
-    }
-    if (comment.empty()) fail("no comment `/// ...` before its struct");
-    if (!std::regex_search(text, found, std::regex("static void update\\(([^)]*)\\)"))) fail("no update(...)");
-    const std::string parameters = found[1];
-    const std::regex last("(\\w+)\\s*(,|$)");
-    for (std::sregex_iterator it(parameters.begin(), parameters.end(), last), end; it != end; ++it) {
-      letters.push_back(letter((*it)[1]));
-    }
-    if (letters.size() != 3 + rule.states.size()) fail("update() does not take c, x, g and the states");
-    letters.erase(letters.begin(), letters.begin() + 3);
-  }
-
- private:
-  [[noreturn]] void fail(const char* what) const { throw std::runtime_error(file + ": " + what); }
-};
-
-// The name in `const S name = ...` at a place in a file under include/, or "". GCC's place is where the name starts.
-std::string declared(const fs::path& root, const std::source_location& place) {
-  static std::map<std::string, std::vector<std::string>> files;
-  const std::string file = place.file_name();
-  const auto start = file.rfind("include/adabelief/");
-  if (start == file.npos) return {};
-  const std::string path = root / file.substr(start);
-  if (!files.contains(path)) files[path] = lines_of(read(path));
-  const std::string line = files[path].at(place.line() - 1),
-                    rest = line.substr(std::min<std::size_t>(place.column() - 1, line.size()));
-  std::smatch name;
-  return std::regex_search(rest, name, std::regex("^(\\w+) =[^=]")) ? std::string(name[1]) : "";
-}
 
 using Lines = std::vector<std::pair<std::string, std::string>>;  // left and right of =
 
@@ -288,22 +218,6 @@ std::string linked(const std::string& text) {
   return std::regex_replace(text, std::regex("arXiv:([0-9]{4}\\.[0-9]{4,5})"), "[arXiv:$1](https://arxiv.org/abs/$1)");
 }
 
-std::string wrapped(const std::string& paragraph) {
-  std::string text, line;
-  std::istringstream in(paragraph);
-  for (std::string word; in >> word;) {
-    if (!line.empty() && line.size() + 1 + word.size() > 120) text += std::exchange(line, "") + "\n";
-    line += (line.empty() ? "" : " ") + word;
-  }
-  return text + line + "\n";
-}
-
-std::string joined(const std::vector<std::string>& parts, const char* between) {
-  std::string all;
-  for (const std::string& part : parts) all += (all.empty() ? "" : between) + part;
-  return all;
-}
-
 // How a case departs from the usual one: "`nesterov` = true", "t = 1". Of what it shares with it on its way to there,
 // what has other lines where it goes the other way is said too.
 std::vector<std::string> departures(const RuleInfo& rule, const std::vector<Case>& cases, const Case& one) {
@@ -312,7 +226,7 @@ std::vector<std::string> departures(const RuleInfo& rule, const std::vector<Case
     if (one.options[k] == cases[0].options[k]) continue;
     const OptionInfo& option = rule.options[k];
     const auto value = static_cast<std::size_t>(one.options[k]);
-    all.push_back("`" + std::string(option.name) + "` = " +
+    all.push_back(std::string("`") + std::string(option.name) + "` = " +
                   std::string(!option.is_bool ? option.choices[value]
                               : value != 0    ? "true"
                                               : "false"));
@@ -497,32 +411,37 @@ Weight decay of strength $`w`$, the option `weight_decay`, comes before and is t
 }
 
 int print_rules(const fs::path& root, bool check) {
-  std::map<std::string, std::string> pages{{"README.md", list(root)}};
-  Rules::for_each([&]<class Rule>() { pages[std::string(Rule::name) + ".md"] = page<Rule>(root); });
+  std::map<fs::path, std::string> pages{{"docs/rules/README.md", list(root)},
+                                        {"python/adabelief/rules/__init__.py", python_list(root)}};
+  Rules::for_each([&]<class Rule>() {
+    const std::string name(Rule::name);
+    pages["docs/rules/" + name + ".md"] = page<Rule>(root);
+    pages["python/adabelief/rules/" + name + ".py"] = python_file<Rule>(root);
+  });
 
-  const fs::path folder = root / "docs" / "rules";
-  if (!check) fs::create_directories(folder);
   int wrong = 0;
-  const auto say = [&](const std::string& name, const char* what) {
-    std::cout << "docs/rules/" << name << ": " << what << "\n";
-  };
-  const auto refuse = [&](const std::string& name, const char* what) { say(name, what), ++wrong; };
+  const auto say = [&](const fs::path& name, const char* what) { std::cout << name.string() << ": " << what << "\n"; };
+  const auto refuse = [&](const fs::path& name, const char* what) { say(name, what), ++wrong; };
   for (const auto& [name, text] : pages) {
-    const fs::path path = folder / name, part = folder / (name + ".part");
+    const fs::path path = root / name, part = path.string() + ".part";
     const bool there = fs::exists(path);
     if (there && read(path) == text) continue;
     if (check) {
       refuse(name, there ? "not what the code says; run `make docs`" : "missing; run `make docs`");
       continue;
     }
+    fs::create_directories(path.parent_path());
     std::ofstream(part, std::ios::binary) << text;
     if (read(part) != text) throw std::runtime_error(part.string() + ": cannot be written");
     fs::rename(part, path);
     say(name, "written");
   }
-  std::error_code none;  // no folder: its pages are missing already
-  for (const auto& entry : fs::directory_iterator(folder, none)) {
-    if (!pages.contains(entry.path().filename())) refuse(entry.path().filename(), "no page of a rule; remove it");
+  for (const char* folder : {"docs/rules", "python/adabelief/rules"}) {
+    std::error_code none;  // no folder: its pages are missing already
+    for (const auto& entry : fs::directory_iterator(root / folder, none)) {
+      const fs::path name = folder / entry.path().filename();
+      if (entry.is_regular_file() && !pages.contains(name)) refuse(name, "no page of a rule; remove it");
+    }
   }
   return wrong == 0 ? 0 : 1;
 }

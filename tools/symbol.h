@@ -5,6 +5,8 @@
 // Products are kept as factors over and under a line, so that a bias correction is seen wherever the code has put its
 // two halves, and is printed as a hat. A local such as `const V surprise = g - m` keeps its name where it is worth a
 // line. A comparison is answered from a script, so that each branch of a rule can be run.
+//
+// While plain() is true, formulas are kept as the code has them, operation by operation, for printing as code.
 #pragma once
 
 #include <algorithm>
@@ -122,7 +124,18 @@ inline Node compound(Expression::Kind kind, std::string text, double value, std:
   return make({kind, std::move(text), value, std::move(over), std::move(under), timed, {}, {}, {}});
 }
 
+inline bool& plain() {
+  static bool on = false;
+  return on;
+}
+
 inline Node add(const Node& a, const Node& b, bool minus) {
+  if (plain()) {
+    if (is(b, 0)) return a;
+    if (is(a, 0) && !minus) return b;
+    const double value = minus ? a->value - b->value : a->value + b->value;
+    return minus ? compound(Expression::sum, "", value, {a}, {b}) : compound(Expression::sum, "", value, {a, b});
+  }
   std::vector<Node> over, under;
   const auto put = [&](const Node& node, bool away) {
     if (node->kind == Expression::sum && !away) {
@@ -187,6 +200,13 @@ inline Node norm(const Node& node) { return compound(Expression::function, "\\lV
 
 inline Node multiply(const Node& a, const Node& b, bool divide) {
   if (is(a, 0) || (is(b, 0) && !divide)) return number(0);
+  if (plain()) {
+    if (is(b, 1)) return a;
+    if (is(a, 1) && !divide) return b;
+    const double value = divide ? a->value / b->value : a->value * b->value;
+    return divide ? compound(Expression::product, "", value, {a}, {b})
+                  : compound(Expression::product, "", value, {a, b});
+  }
   std::vector<Node> over, under;
   const auto put_one = [](std::vector<Node>& side, const Node& node) {
     if (is(node, 1)) return;
@@ -387,10 +407,16 @@ bool operator<(const A& a, const B& b) {
 }
 template <class A, class B>
 requires Operands<A, B>
-bool operator>=(const A& a, const B& b) { return !(a < b); }
+bool operator>=(const A& a, const B& b) {
+  const Node l = node_of(a), r = node_of(b);
+  return Trace::current()->compare(l, r, "\\geq", "<", l->value >= r->value);
+}
 template <class A, class B>
 requires Operands<A, B>
-bool operator<=(const A& a, const B& b) { return !(a > b); }
+bool operator<=(const A& a, const B& b) {
+  const Node l = node_of(a), r = node_of(b);
+  return Trace::current()->compare(l, r, "\\leq", ">", l->value <= r->value);
+}
 
 // The words of a rule (rule.h), found by argument-dependent lookup.
 template <class A>
@@ -420,6 +446,7 @@ requires Operand<A> Term product(const A& t, F factor) {
   const Node last = node_of(t), body = node_of(factor(Symbol(index)));
   Expression all = *compound(Expression::function, "\\prod_{i=1}^{" + latex(last) + "} {}", body->value, {body});
   all.timed |= last->timed;
+  if (plain()) all.under = {last};
   return make(std::move(all));
 }
 

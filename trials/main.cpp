@@ -292,6 +292,8 @@ int program(int argc, char** argv) {
       ->check(whole(0));
   train_command->add_option("--width", t.trial.width, "Multiple of the width of the model's layers")
       ->capture_default_str();
+  train_command->add_flag("--average", t.trial.average,
+                          "Evaluate averages of the weights once validation gets no better");
   train_command->add_flag("--tuning", t.trial.tuning,
                           "Keep a part of the training data apart, and evaluate on it in place of the test data");
   train_command->add_option("--label", t.trial.label, "Name in reports; else made of the rule and --set");

@@ -17,6 +17,7 @@
 #include "adabelief/text.h"
 #include "clock.h"
 #include "commit.h"
+#include "pictures.h"
 #include "random.h"
 #include "trial.h"
 #include "workload.h"
@@ -144,8 +145,11 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                                     .channels_last = trial.channels_last,
                                     .tuning = trial.tuning,
                                     .train = trial.train,
-                                    .width = trial.width});
+                                    .width = trial.width,
+                                    .average = trial.average});
   const auto parameters = workload->parameters();
+  if (trial.average && !workload->averages())
+    throw Error(trial.workload + " has no averages of its weights; leave average");
   const auto form = std::find(state_type_names.begin(), state_type_names.end(), trial.states);
   const Storage storage{.states = StateType(form - state_type_names.begin()),
                         .seed = static_cast<std::uint64_t>(trial.seed)};
@@ -204,8 +208,10 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   if (trial.tuning) config["tuning"] = true;
   if (trial.train > 0) config["train"] = trial.train;
   if (trial.width != 1) config["width"] = trial.width;
+  if (trial.average) config["average"] = true;
   if (metric.split != "test") config["metric"]["split"] = metric.split;
   if (metric.goal) config["metric"]["goal"] = *metric.goal;
+  if (const Json details = workload->details(); !details.is_null()) config.update(details);
   if (const Json surface = workload->surface(); !surface.is_null()) config["surface"] = surface;
   record.line(config);
 
@@ -233,7 +239,13 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     if (test.valid_loss) line["valid_loss"] = number(*test.valid_loss);
     if (test.valid_metric) line["valid_metric"] = number(*test.valid_metric);
     for (const double weight : test.point) line["point"].push_back(number(weight));
+    for (const auto& [name, value] : test.more) line["more"][name] = number(value);
     record.line(line);
+    if (const Workload::Samples samples = workload->samples(); samples.images.defined()) {
+      const std::string file = "samples/" + trial.run() + "/" + six_digits(t) + ".png";
+      write_grid(folder / file, samples.images, samples.columns);
+      record.line({{"type", "samples"}, {"step", t}, {"file", file}, {"columns", samples.columns}});
+    }
     loss_sum = 0, loss_count = 0;
     return test.loss;
   };

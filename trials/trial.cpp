@@ -113,6 +113,7 @@ std::vector<std::string> Trial::arguments() const {
   add("--train", std::to_string(train), train != 0);
   add("--width", text(width), width != 1);
   if (tuning) words.emplace_back("--tuning");
+  if (average) words.emplace_back("--average");
   add("--label", label, !label.empty());
   add("--experiment", experiment, !experiment.empty());
   if (names_workload) words.emplace_back("--name-workload");

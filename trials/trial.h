@@ -56,9 +56,10 @@ struct Trial {
   std::string states = "full";        ///< how the optimizer keeps what it keeps: one of state_type_names
   bool channels_last = false;
   bool names_workload = false;  ///< has it in the record's name, as where an experiment trains several
-  bool tuning = false;          ///< Setup has these three
+  bool tuning = false;          ///< Setup has these four
   std::int64_t train = 0;
   double width = 1;
+  bool average = false;
   std::int64_t max_steps = 0;  ///< stop after so many steps, as if killed there but in order; 0: no bound
 
   static constexpr std::array<std::string_view, 2> precisions{"float32", "bfloat16"};

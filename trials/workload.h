@@ -28,6 +28,7 @@ struct Setup {
       false;  ///< train without a fixed part of the training data, and evaluate on it in place of the test data
   std::int64_t train = 0;  ///< train on so many examples, the first of a fixed permutation; 0: on all
   double width = 1;        ///< of the model's layers, as a multiple of the workload's own
+  bool average = false;    ///< evaluate averages of the weights once validation gets no better: see average.h
 };
 
 /// What is measured on the test data beside the loss.
@@ -76,6 +77,7 @@ class Workload {
     double loss, metric;
     std::vector<double> point = {};                            ///< the weights, where the report draws their path
     std::optional<double> valid_loss = {}, valid_metric = {};  ///< on validation data, where there are some beside
+    std::vector<std::pair<std::string, double>> more = {};     ///< other measures by name, written beside the metric
   };
   /// On all of the test data. NaN stands for a metric that is not defined yet. Torch's generator is seeded as for a
   /// step.
@@ -88,9 +90,22 @@ class Workload {
     return t * an_epoch / n != (t - 1) * an_epoch / n;
   }
 
+  /// Whether it does what Setup's `average` asks for.
+  virtual bool averages() const { return false; }
+
   virtual Metric metric() const = 0;
   virtual std::string data_name() const = 0;
   virtual std::string data_sha256() const = 0;
+
+  /// Images to look at beside an evaluation, uint8 (N, 3, H, W), which are drawn as a grid of so many columns; or none.
+  struct Samples {
+    torch::Tensor images;
+    std::int64_t columns = 1;
+  };
+  virtual Samples samples() { return {}; }
+
+  /// What the record's first line says of the workload beside what all have; or null.
+  virtual Json details() const { return nullptr; }
 
   /// A function of two weights as the report draws it, {"formula": text, "start": [x, y], "optimum": [x, y],
   /// "x": [...], "y": [...], "z": [[f(x, y) for each x] for each y]}, or null.

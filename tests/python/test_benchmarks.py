@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+import gans
 import measure
 import peers
 import plot
@@ -60,7 +61,8 @@ def test_a_page_without_its_marks_is_refused_and_stays(tmp_path: Path, text: str
 
 def test_the_page_has_the_sections_that_the_programs_write() -> None:
     marks = re.findall("<!-- (.*) -->", measure.PAGE.read_text())
-    assert marks == ["step", "/step", "forms", "/forms", "rules", "/rules", "training", "/training"]
+    programs = ["step", "forms", "rules", "training", "language", "gans"]
+    assert marks == [mark for name in programs for mark in (name, f"/{name}")]
 
 
 def test_a_table_is_markdown_with_numbers_to_the_right() -> None:
@@ -112,7 +114,9 @@ def test_every_package_has_its_version() -> None:
 
 
 def test_every_workload_on_cifar_has_a_twin_in_python() -> None:
-    assert set(training.TWINS) == {path.stem for path in (measure.ROOT / "trials/workloads").glob("cifar*.h")}
+    assert {*training.TWINS, *gans.WORKLOADS} == {
+        path.stem for path in (measure.ROOT / "trials/workloads").glob("cifar*.h")
+    }
 
 
 def test_bars_lie_in_their_panels_in_order_of_their_times() -> None:

@@ -115,15 +115,19 @@ steps = torch.zeros(())
 plan = library.plan("adabelief")
 plan.add(x.data_ptr(), x.numel(), _native.Type.FLOAT32, [s.data_ptr() for s in states], steps.data_ptr())
 torch.set_num_threads(3)
-before = len(os.listdir("/proc/self/task"))
-plan.step([g.data_ptr()])
 print(library.path)
-print(len(os.listdir("/proc/self/task")) - before, steps.item(), x.unique().numel())
+for most in 1, 0:
+    before = len(os.listdir("/proc/self/task"))
+    plan.set_threads(most)
+    plan.step([g.data_ptr()])
+    print(len(os.listdir("/proc/self/task")) - before)
+print(steps.item(), x.unique().numel())
 print(len({line.split()[-1] for line in open("/proc/self/maps") if "omp" in line.rsplit("/")[-1]}))
 """
-    path, stepped, runtimes = run(python, "-c", program).splitlines()
+    path, alone, together, result, runtimes = run(python, "-c", program).splitlines()
     assert pathlib.Path(path).is_relative_to(python.parents[1])
-    assert stepped == "2 1.0 1"  # two threads beside the caller's
+    assert (alone, together) == ("0", "2")  # threads beside the caller's
+    assert result == "2.0 1"  # steps; different weights
     assert runtimes == "1"
 
 

@@ -287,7 +287,8 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
         ("list", "KIND"),
         ("advise", "RULE --set"),
         ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --beta1-decay --seed --epochs --batch --steps"
-         + " --threads --precision --states --channels-last --train --width --tuning --label --out --data --quiet"),
+         + " --threads --precision --states --channels-last --train --width --average --tuning --label --out --data"
+         + " --quiet"),
         ("compare", "EXPERIMENT --resume --out --jobs --data --quiet"),
         ("report", "FOLDER --index --out --quiet"),
         ("data", "NAME --data --from --quiet"),

@@ -70,7 +70,10 @@ struct ResNetImpl : torch::nn::Module {
     linear_ = register_module("linear", torch::nn::Linear(in, classes));
   }
 
-  torch::Tensor forward(const torch::Tensor& x) { return linear_(layers_->forward(x).mean({2, 3})); }
+  torch::Tensor forward(const torch::Tensor& x) { return linear_(features(x)); }
+
+  /// What the logits are linear in: (N, channels of the last stage).
+  torch::Tensor features(const torch::Tensor& x) { return layers_->forward(x).mean({2, 3}); }
 
  private:
   torch::nn::Sequential layers_;
