@@ -295,7 +295,7 @@ Outcome train(const Trial& trial, const RunOptions& run) {
     record.line(line);
     if (const Workload::Samples samples = workload->samples(); samples.images.defined()) {
       const std::string file = "samples/" + trial.run() + "/" + six_digits(t) + ".png";
-      write_grid(folder / file, samples.images, samples.columns);
+      write_grid(run.folder / file, samples.images, samples.columns);
       record.line({{"type", "samples"}, {"step", t}, {"file", file}, {"columns", samples.columns}});
     }
     loss_sum = 0, loss_count = 0;
