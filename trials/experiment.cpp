@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -265,30 +266,41 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
   auto seeds = read_seeds(root);
   if (seeds.empty()) root.fail(root.find("seeds"), "seeds is missing: a list of whole numbers, such as [1, 2, 3]");
 
-  double share = 1;  // of the epochs, and so of those in schedules
+  const std::int64_t full_epochs = base.epochs;
+  std::map<std::string, Trial> less_of;  // each workload in the reduced profile
   if (const toml::node* node = root.find("reduced")) {
     if (!node->is_table())
       root.fail(node, "reduced must be a table, [reduced], with epochs, train, width, batch, seeds");
     Table table(*node->as_table(), file, "reduced.");
-    Trial less = base;
+    const auto lessen = [&](Table& table, Trial less) {
+      less.epochs = positive(table, "epochs", less.epochs);
+      less.train = positive(table, "train", less.train);
+      less.batch = positive(table, "batch", less.batch);
+      less.width = read_width(table, less.width);
+      if (less.epochs != base.epochs && base.epochs == 0)
+        table.fail(table.find("epochs"),
+                   "reduced.epochs needs the experiment's own epochs, by which schedules are scaled");
+      return less;
+    };
+    Trial less = lessen(table, base);
     less.reduced = true;
-    less.epochs = positive(table, "epochs", base.epochs);
-    less.train = positive(table, "train", base.train);
-    less.batch = positive(table, "batch", base.batch);
-    less.width = read_width(table, base.width);
     const auto fewer = read_seeds(table);
+    for (const std::string& workload : e.workloads) {
+      const toml::node* own = table.find(workload);
+      if (own == nullptr) continue;
+      if (!own->is_table()) table.fail(own, fmt::format("reduced.{} must be a table, as [reduced] is", workload));
+      Table given(*own->as_table(), file, fmt::format("reduced.{}.", workload));
+      less_of[workload] = lessen(given, less);
+      given.done();
+    }
     table.done();
-    if (less.epochs != base.epochs && base.epochs == 0)
-      table.fail(table.find("epochs"),
-                 "reduced.epochs needs the experiment's own epochs, by which schedules are scaled");
     if (reduced) {
-      if (base.epochs > 0) share = static_cast<double>(less.epochs) / static_cast<double>(base.epochs);
+      for (const std::string& workload : e.workloads) less_of.try_emplace(workload, less);
       base = less;
       if (!fewer.empty()) seeds = fewer;
-      e.reduced = Json::object();
-      for (const auto& [key, value] : *node->as_table()) {
-        e.reduced[std::string(key.str())] = Json::parse(Table::shown(value));
-      }
+      std::ostringstream json;
+      json << toml::json_formatter(*node->as_table());
+      e.reduced = Json::parse(json.str());
     }
   } else if (reduced) {
     root.fail(nullptr, "no table [reduced], so there is no reduced profile; leave --reduced");
@@ -310,8 +322,6 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
     into.at = given.list<double>("at", "epochs");
     into.factor = given.get<double>("factor", "a number").value_or(into.factor);
     into.beta1_decay = given.get<double>("beta1_decay", "a number").value_or(1);
-    into.warmup *= share;
-    for (double& epoch : into.at) epoch *= share;
     given.done();
     try {
       into.check();
@@ -381,13 +391,21 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
       table.fail(&node, error.what());
     }
     for (const std::string& workload : trained) {
-      entry.workload = workload;
-      for (const Trial& other : entries) {
-        if (other.run() == entry.run())
-          table.fail(&node, fmt::format("the labels {} and {} name one record, {}; give each rule its own label",
-                                        other.label, entry.label, entry.run()));
+      Trial one = entry;
+      one.workload = workload;
+      if (reduced) {
+        const Trial& less = less_of.at(workload);
+        one.epochs = less.epochs, one.train = less.train, one.batch = less.batch, one.width = less.width;
+        const double share = full_epochs > 0 ? static_cast<double>(less.epochs) / static_cast<double>(full_epochs) : 1;
+        one.schedule.warmup *= share;
+        for (double& epoch : one.schedule.at) epoch *= share;
       }
-      entries.push_back(entry);
+      for (const Trial& other : entries) {
+        if (other.run() == one.run())
+          table.fail(&node, fmt::format("the labels {} and {} name one record, {}; give each rule its own label",
+                                        other.label, one.label, one.run()));
+      }
+      entries.push_back(one);
       spaces.push_back(space);
     }
   }

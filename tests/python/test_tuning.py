@@ -103,6 +103,35 @@ def test_a_reduced_experiment_is_smaller_with_its_schedules_scaled_and_says_so(h
     )
 
 
+def test_a_workload_may_be_reduced_in_its_own_way(here: Here) -> None:
+    here.write("""title = "Two"
+workload = ["toy_abs", "toy_beale"]
+seeds = [1]
+epochs = 4
+steps = 10
+schedule = { kind = "steps", at = [2], warmup = 1 }
+
+[[rules]]
+rule = "adam"
+
+[reduced]
+epochs = 2
+
+[reduced.toy_beale]
+epochs = 1
+""")
+    assert here("compare", "mini.toml", "--reduced", "--out", "out").returncode == 0
+    made = {name: (config["epochs"], config["schedule"]) for name, config in configs(here).items()}
+    assert made == {
+        "toy_abs-adam-s1": (2, {"kind": "steps", "warmup": 0.5, "at": [1], "factor": 0.1}),
+        "toy_beale-adam-s1": (1, {"kind": "steps", "warmup": 0.25, "at": [0.5], "factor": 0.1}),
+    }
+    assert plan(here)["reduced"] == {"epochs": 2, "toy_beale": {"epochs": 1}}
+    text = (here.folder / "mini.toml").read_text().replace("[reduced.toy_beale]", "[reduced.toy_beal]")
+    here.write(text)
+    assert "mini.toml:14: reduced.no key named 'toy_beal'" in here.refusal("compare", "mini.toml", "--reduced")
+
+
 def test_an_experiment_without_reduced_is_whole(here: Here) -> None:
     here.write(NETWORK.replace("seeds = [1, 2]", "seeds = [1]"))
     assert here("compare", "mini.toml", "--out", "out").returncode == 0
