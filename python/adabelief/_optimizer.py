@@ -234,13 +234,16 @@ class Optimizer(torch.optim.Optimizer):
             asked = asked and bool(library) and not group["differentiable"]
             for param in group["params"]:
                 if asked and not _path.not_native(rule, param):
-                    key = rule.name, group["maximize"], group["state_dtype"]
+                    kept = group["state_dtype"]
+                    if kept is torch.uint8 and _path.is_dtensor(param):
+                        kept = None  # blocks of 8 bits are not a part of a whole tensor's
+                    key = rule.name, group["maximize"], kept
                     native.setdefault(key, []).append((group, param))
                 else:
                     others.append(param)
             if others:
                 self._others.append((group, others))
-        self._fused = [Fused(self, library, self._rule(all[0][0]), all) for all in native.values()]
+        self._fused = [Fused(self, library, self._rule(all[0][0]), key[-1], all) for key, all in native.items()]
         for fused in self._fused:
             fused.remember()
             fused.fits()

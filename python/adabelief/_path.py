@@ -139,6 +139,8 @@ def step(optimizer: Optimizer, group: dict[str, Any], params: Sequence[Tensor], 
     in_lists = group["foreach"] or (
         group["foreach"] is None and not group["differentiable"] and _in_lists(rule, params)
     )
+    if rule.norms and any(map(is_dtensor, params)):
+        in_lists = False  # torch's operations on lists do not all know distributed tensors
     as_tensors = group["capturable"] or compiling
     if not in_lists:
         for param, state in zip(params, states, strict=True):
