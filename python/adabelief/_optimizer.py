@@ -160,6 +160,11 @@ class Optimizer(torch.optim.Optimizer):
                 param_group["rectify"] = merged["rectify"]
         super().add_param_group(param_group)
         group = self.param_groups[-1]
+        if self._rule(group).norms and any(getattr(param, "_fsdp_flattened", False) for param in group["params"]):
+            name = type(self).__name__
+            raise RuntimeError(
+                f"{name} takes norms of whole tensors, and FullyShardedDataParallel shows it parts; use fully_shard"
+            )
         if group["fused"]:
             self._step_supports_amp_scaling = True
             for param in group["params"]:

@@ -34,11 +34,11 @@ Run = Callable[..., None]
 
 
 def serve(rank: int, orders: Connection) -> None:
-    """Runs functions of this file as one of two processes, and answers with "" or what went wrong."""
+    """Runs functions of this file as one of two processes, until it is killed; answers with "" or what went wrong."""
     torch.set_num_threads(1)
     warnings.simplefilter("error", UserWarning)
-    while (order := orders.recv()) is not None:
-        name, store, arguments = order
+    while True:
+        name, store, arguments = orders.recv()
         try:
             limit = datetime.timedelta(seconds=TIMEOUT / 2)
             dist.init_process_group("gloo", store=dist.FileStore(store, 2), rank=rank, world_size=2, timeout=limit)
@@ -68,12 +68,9 @@ class Pair:
             self.workers.append((process, ours))
 
     def stop(self) -> None:
-        for process, orders in self.workers:
-            if process.is_alive():
-                orders.send(None)
         for process, _ in self.workers:
-            process.join(5)
             process.kill()
+            process.join()
         self.workers.clear()
 
     def __call__(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -183,6 +180,29 @@ def fully_sharded(rank: int, path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 def test_fully_sharded_training_takes_the_bits_of_one_process_and_norms_of_whole_tensors(pair: Pair, path: str) -> None:
     pair(fully_sharded, path)
+
+
+def flattened(rank: int) -> None:
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    for use_orig_params in (True, False):
+        alone = network()
+        net = FullyShardedDataParallel(
+            copy.deepcopy(alone), use_orig_params=use_orig_params, device_id=torch.device("cpu")
+        )
+        optimizer, other = AdaBelief(net.parameters()), AdaBelief(alone.parameters())
+        train(net, optimizer, rank, range(3))
+        train_alone(alone, other, range(3))
+        with FullyShardedDataParallel.summon_full_params(net):
+            for a, b in zip(net.module.parameters(), alone.parameters(), strict=True):
+                assert torch.equal(a, b)
+        for cls in (adabelief.LAMB, adabelief.Fromage):
+            with pytest.raises(RuntimeError, match="FullyShardedDataParallel shows it parts; use fully_shard"):
+                cls(net.parameters())
+
+
+def test_flattened_shards_are_stepped_too_but_not_by_rules_with_norms(pair: Pair) -> None:
+    pair(flattened)
 
 
 def options_of_shards(rank: int) -> None:

@@ -108,9 +108,7 @@ def test_states_of_a_fine_tuned_model_have_8_bits() -> None:
 def test_moving_from_adabelief_pytorch_changes_two_lines_and_no_step(capsys: pytest.CaptureFixture[str]) -> None:
     (diff,) = BLOCKS["From adabelief-pytorch"]
     lines = diff.splitlines()
-    ours, theirs = (
-        "\n".join(line[1:] for line in lines if line[0] == sign or line == " ...") for sign in ("+", "-")
-    )
+    ours, theirs = ("\n".join(line[1:] for line in lines if line[0] == sign or line == " ...") for sign in ("+", "-"))
     assert len([line for line in lines if line[0] == "+"]) == 2
 
     def trained(program: str) -> list[torch.Tensor]:
