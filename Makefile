@@ -27,7 +27,7 @@ setup: ## install what is missing: Debian packages, and Python packages in .venv
 build: ## build everything into build/
 	@tools/build release all
 
-docs: ## print docs/rules from the rules, and draw the pictures of docs/belief.md
+docs: ## print docs/rules and python/adabelief/rules from the rules, and draw the pictures of docs/belief.md
 	@tools/setup run
 	@tools/build release docs
 	@.venv/bin/python tools/plot_belief.py
@@ -45,6 +45,8 @@ bench: ## time the step beside other libraries, and training beside PyTorch; wri
 	.venv/bin/python benchmarks/rules.py --write
 	.venv/bin/python benchmarks/forms.py --write
 	.venv/bin/python benchmarks/training.py --skip-without-data --write
+	.venv/bin/python benchmarks/language.py --skip-without-data --write
+	.venv/bin/python benchmarks/gans.py --skip-without-data --write
 
 clean: ## remove build/ (.venv and runs/ stay)
 	rm -rf build

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Images a second of `adabelief train cifar10_resnet20` beside the same training written in Python with PyTorch.
+"""Images a second of `adabelief train` beside the same training written in Python with PyTorch, for each workload on CIFAR.
 
-Both evaluate once and then train for --steps steps of 128 images, crops and flips included, in a process of their own,
-in turn, for several rounds; only the steps are timed. The Python optimizer is torch.optim.AdamW(model.parameters()).
-The table is Markdown. Run it with the Python that has torch (`make bench` does).
+Both evaluate once and then train for some steps, crops and flips included, in a process of their own, in turn, for
+several rounds; only the steps are timed. The Python optimizer is torch.optim.AdamW(model.parameters()). The table is
+Markdown. A workload whose data is not found is left out. Run it with the Python that has torch (`make bench` does).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -23,7 +24,7 @@ import numpy
 import torch
 import torch.nn.functional as F
 from measure import Problem, output, ratio, say, spread
-from torch import nn
+from models import MODELS
 
 BATCH = 128
 OURS, PEER = "adabelief", "PyTorch's Python"
@@ -32,64 +33,63 @@ MODES = {
     "float32, channels-last": ["--channels-last"],
     "bfloat16, channels-last": ["--precision=bfloat16", "--channels-last"],
 }
+# The folder, the files of training and of test, and the bytes of a label, of which the last is the class.
+DATA = {
+    "cifar10": ("cifar-10-batches-bin", [f"data_batch_{i}.bin" for i in range(1, 6)], ["test_batch.bin"], 1),
+    "cifar100": ("cifar-100-binary", ["train.bin"], ["test.bin"], 2),
+}
+
+
+@dataclass(frozen=True)
+class Twin:
+    """What a workload is in Python. Of the steps asked for it takes a share, so that all take about as long."""
+
+    model: str
+    share: float
+    modes: tuple[str, ...] = ("bfloat16, channels-last",)
+    pad: int = 4
+    smoothing: float = 0
+
+
+TWINS = {
+    "cifar10_resnet20": Twin("resnet20", 1, tuple(MODES)),
+    "cifar10_vgg11": Twin("vgg11", 0.5),
+    "cifar10_resnet34": Twin("resnet34", 0.1),
+    "cifar10_densenet121": Twin("densenet121", 0.1),
+    "cifar100_vgg11": Twin("vgg11", 0.5),
+    "cifar100_resnet34": Twin("resnet34", 0.1),
+    "cifar100_densenet121": Twin("densenet121", 0.1),
+    "cifar10_speed": Twin("whitened_resnet", 1, pad=2, smoothing=0.1),
+}
 
 
 class NoData(Problem):
     pass
 
 
-class Block(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut without weights (every other pixel, new channels zero)."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.more = outputs - inputs
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        if self.more:
-            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more // 2, self.more - self.more // 2))
-        return F.relu(y + x)
+def data_of(workload: str) -> str:
+    return workload.split("_")[0]
 
 
-class ResNet20(nn.Module):
-    """The model of trials/models/resnet_cifar.h with three blocks a stage."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
-        channels = 16
-        for outputs in (16, 32, 64):
-            for i in range(3):
-                layers.append(Block(channels, outputs, 2 if i == 0 and outputs != 16 else 1))
-                channels = outputs
-        self.layers = nn.Sequential(*layers)
-        self.linear = nn.Linear(channels, 10)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.linear(self.layers(x).mean((2, 3)))
-
-
-def read(folder: Path, files: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+def read(folder: Path, files: list[str], label_bytes: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The images (N, 3, 32, 32) and labels (N) of these files, uint8 and int64."""
-    records = numpy.concatenate([numpy.fromfile(folder / file, numpy.uint8) for file in files]).reshape(-1, 3073)
-    images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy())
-    return images, torch.from_numpy(records[:, 0].astype(numpy.int64))
+    content = numpy.concatenate([numpy.fromfile(folder / file, numpy.uint8) for file in files])
+    records = content.reshape(-1, label_bytes + 3072)
+    images = torch.from_numpy(records[:, label_bytes:].reshape(-1, 3, 32, 32).copy())
+    return images, torch.from_numpy(records[:, label_bytes - 1].astype(numpy.int64))
 
 
-def train(folder: Path, steps: int, bfloat16: bool, channels_last: bool) -> float:
+def train(workload: str, folder: Path, steps: int, bfloat16: bool, channels_last: bool) -> float:
     """Evaluates, then trains; returns the seconds of training."""
     torch.manual_seed(1)
+    twin = TWINS[workload]
+    _, train_files, test_files, label_bytes = DATA[data_of(workload)]
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    images, labels = read(folder, [f"data_batch_{i}.bin" for i in range(1, 6)])
-    test, _ = read(folder, ["test_batch.bin"])
+    images, labels = read(folder, train_files, label_bytes)
+    test, _ = read(folder, test_files, label_bytes)
     pixels = images.permute(1, 0, 2, 3).reshape(3, -1).float() / 255
     mean, std = (f(pixels, dim=1).view(3, 1, 1) * 255 for f in (torch.mean, torch.std))
-    padded = F.pad(images, (4, 4, 4, 4))
+    padded = F.pad(images, (twin.pad,) * 4)
     # Normalized by one multiplication and one addition, as the fastest of data pipelines do.
     scale, shift = 1 / std, -mean / std
 
@@ -97,15 +97,15 @@ def train(folder: Path, steps: int, bfloat16: bool, channels_last: bool) -> floa
         return torch.addcmul(shift, x.to(torch.float32, memory_format=layout), scale)
 
     def batch(indices: torch.Tensor) -> torch.Tensor:
-        count = len(indices)
+        count, places = len(indices), 2 * twin.pad + 1
         side = torch.arange(32)
-        columns = torch.where(torch.rand(count, 1) < 0.5, side, 31 - side) + torch.randint(0, 9, (count, 1))
-        rows = side + torch.randint(0, 9, (count, 1))
+        columns = torch.where(torch.rand(count, 1) < 0.5, side, 31 - side) + torch.randint(0, places, (count, 1))
+        rows = side + torch.randint(0, places, (count, 1))
         i, c = indices.view(-1, 1, 1, 1), torch.arange(3).view(1, 3, 1, 1)
         return prepare(padded[i, c, rows.view(count, 1, 32, 1), columns.view(count, 1, 1, 32)])
 
-    model = ResNet20().to(memory_format=layout)
-    optimizer = torch.optim.AdamW(model.parameters())
+    model = MODELS[twin.model](int(labels.max()) + 1).to(memory_format=layout)
+    optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
 
     def forward(x: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16) if bfloat16 else contextlib.nullcontext():
@@ -123,31 +123,33 @@ def train(folder: Path, steps: int, bfloat16: bool, channels_last: bool) -> floa
             order = list(torch.randperm(len(images)).split(BATCH)[:-1])
         indices = order.pop()
         optimizer.zero_grad()
-        loss = F.cross_entropy(forward(batch(indices)), labels[indices])
+        loss = F.cross_entropy(forward(batch(indices)), labels[indices], label_smoothing=twin.smoothing)
         loss.backward()
         optimizer.step()
         loss.item()
     return time.perf_counter() - start
 
 
-def find_data(given: str | None) -> tuple[Path, Path]:
-    """The root of the data, as the program takes it, and the folder of CIFAR-10's files."""
+def find_data(given: str | None, data: str) -> tuple[Path, Path]:
+    """The root of the data, as the program takes it, and the folder of the data set's files."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adabelief"
     roots = [Path(root) for root in (given, os.environ.get("ADABELIEF_DATA"), cache) if root]
+    name, _, (test, *_), _ = DATA[data]
     for root in roots:
-        for folder in (root / "cifar-10-batches-bin", root):
-            if (folder / "test_batch.bin").exists():
+        for folder in (root / name, root):
+            if (folder / test).exists():
                 return root, folder
-    raise NoData(f"no CIFAR-10 under {' or '.join(str(root) for root in roots)}; run build/adabelief data cifar10")
+    raise NoData(f"no {data} under {' or '.join(str(root) for root in roots)}; run build/adabelief data {data}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=60, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=60, help="of ResNet-20, of larger networks fewer (%(default)s)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: all cores, %(default)s")
-    parser.add_argument("--data", help="folder of CIFAR-10; else $ADABELIEF_DATA, else the cache of this user")
-    parser.add_argument("--skip-without-data", action="store_true", help="succeed where CIFAR-10 is not found")
+    parser.add_argument("--only", nargs="+", choices=TWINS, metavar="WORKLOAD", help="of " + ", ".join(TWINS))
+    parser.add_argument("--data", help="folder of the data; else $ADABELIEF_DATA, else the cache of this user")
+    parser.add_argument("--skip-without-data", action="store_true", help="succeed where no data is found")
     parser.add_argument("--write", action="store_true", help=f"write the table into {measure.PAGE}")
     parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
     parser.add_argument("--channels-last", action="store_true", help=argparse.SUPPRESS)
@@ -155,56 +157,72 @@ def main() -> None:
     options = parser.parse_args()
     if options.rounds < 1 or options.steps < 1 or options.threads < 1:
         raise Problem("--rounds, --steps and --threads must be positive")
-    try:
-        root, folder = find_data(options.data)
-    except NoData as problem:
-        if not options.skip_without_data:
-            raise
-        say(f"training: skipped: {problem}")
-        return
     if options.python_only:
+        (workload,) = options.only
+        folder = find_data(options.data, data_of(workload))[1]
         torch.set_num_threads(options.threads)
-        print(train(folder, options.steps, options.precision == "bfloat16", options.channels_last))
+        print(train(workload, folder, options.steps, options.precision == "bfloat16", options.channels_last))
+        return
+    found, missing = {}, []
+    for workload in options.only or TWINS:
+        try:
+            found[workload] = find_data(options.data, data_of(workload))[0]
+        except NoData as problem:
+            say(f"training: without {workload}: {problem}")
+            missing.append(problem)
+    if not found:
+        if not options.skip_without_data:
+            raise missing[0]
         return
 
     program = measure.program("adabelief")
-    common = [f"--steps={options.steps}", f"--threads={options.threads}", f"--data={root}"]
     config: dict = {}
+    shares: dict[str, list[float]] = {"optimizer": [], "data": []}  # of adabelief's time, by what takes it
 
-    def ours(mode: list[str]) -> float:
+    def ours(workload: str, common: list[str], steps: int) -> float:
         with tempfile.TemporaryDirectory() as out:
-            words = ["train", "cifar10_resnet20", "--rule=adabelief", f"--out={out}", "--quiet"]
-            record = Path(output([program, *words, *common, *mode]).strip())
+            words = ["train", workload, "--rule=adabelief", f"--out={out}", "--quiet"]
+            record = Path(output([program, *words, *common]).strip())
             lines = [json.loads(line) for line in record.read_text().splitlines()]
         config.update(lines[0])
-        shares.append(lines[-2]["optimizer_seconds"] / lines[-1]["seconds"])
-        return BATCH * options.steps / lines[-1]["seconds"]
+        for part, all_ in shares.items():
+            all_.append(lines[-2][f"{part}_seconds"] / lines[-1]["seconds"])
+        return BATCH * steps / lines[-1]["seconds"]
 
-    def python(mode: list[str]) -> float:
-        return BATCH * options.steps / float(output([sys.executable, __file__, "--python-only", *common, *mode]))
+    def python(workload: str, common: list[str], steps: int) -> float:
+        words = [sys.executable, __file__, "--python-only", "--only", workload]
+        return BATCH * steps / float(output([*words, *common]))
 
-    shares: list[float] = []
     machine = measure.machine()
-    measures = {}
-    for name, mode in MODES.items():
-        measures[f"{name}, {OURS}"] = lambda mode=mode: ours(mode)
-        measures[f"{name}, {PEER}"] = lambda mode=mode: python(mode)
+    measures, names = {}, []
+    for workload, root in found.items():
+        twin = TWINS[workload]
+        steps = max(2, round(options.steps * twin.share))
+        for mode in twin.modes:
+            common = [f"--steps={steps}", f"--threads={options.threads}", f"--data={root}", *MODES[mode]]
+            names.append((workload, mode))
+            for who, call in {OURS: ours, PEER: python}.items():
+                measures[f"{workload}, {mode}, {who}"] = lambda call=call, words=(workload, common, steps): call(*words)
     rates = measure.turns(options.rounds, measures)
     rows = []
-    for name in MODES:
-        own, other = rates[f"{name}, {OURS}"], rates[f"{name}, {PEER}"]
-        rows.append([name, *spread(own, "{:,.0f}"), *spread(other, "{:,.0f}"), f"{ratio(own, other):.2f}"])
+    for name in names:
+        own, other = (rates[", ".join([*name, who])] for who in (OURS, PEER))
+        rows.append([*name, *spread(own, "{:,.0f}"), *spread(other, "{:,.0f}"), f"{ratio(own, other):.2f}"])
     about = (
         f"adabelief {config['version']} ({config['compiler']}, {config['machine']['isa']}), torch {torch.__version__}, "
-        f"Python {sys.version.split()[0]}. ResNet-20 on CIFAR-10, batches of {BATCH}; images a second over the first "
-        f"{options.steps} steps, {options.rounds} rounds in turn: medians, and the smallest and largest."
+        f"Python {sys.version.split()[0]}. Batches of {BATCH}; images a second over the first {options.steps} steps of "
+        f"ResNet-20, of larger networks fewer, {options.rounds} rounds in turn: medians, and the smallest and largest."
     )
+    optimizer, data = (f"{100 * max(shares[part]):.1f} %" for part in shares)
     measure.report(
         "training",
         f"{machine}, {options.threads} threads. {date.today()}.\n",
         measure.paragraph(about),
-        measure.table(["", OURS, "from, to", PEER, "from, to", "ratio"], rows),
-        measure.paragraph(f"The optimizer's step takes {100 * max(shares):.1f} % of {OURS}'s time at most."),
+        measure.table(["workload", "", OURS, "from, to", PEER, "from, to", "ratio"], rows, words=2),
+        measure.paragraph(
+            f"Of {OURS}'s time, reading, cropping, flipping and normalizing images takes {data} at most, and the "
+            f"optimizer's step {optimizer}."
+        ),
         write=options.write,
     )
 

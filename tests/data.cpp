@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "data/cifar10.h"
+#include "data/cifar100.h"
 #include "data/dataset.h"
 #include "data/download.h"
 #include "data/fashion_mnist.h"
@@ -152,6 +153,25 @@ TEST(RealData, Cifar10IsAsItsAuthorsDescribeIt) {
   for (std::size_t c = 0; c < 3; ++c) {
     EXPECT_NEAR(data.mean.at(c), mean[c], 1e-5);
     EXPECT_NEAR(data.std.at(c), std[c], 1e-5);
+  }
+}
+
+TEST(RealData, Cifar100IsAsItsAuthorsDescribeIt) {
+  fs::path folder;
+  try {
+    folder = find(dataset_of<Cifar100>);
+  } catch (const std::runtime_error& e) {
+    GTEST_SKIP() << e.what();
+  }
+  const ImageData data = Cifar100::load(folder);
+  for (const Images& images : {std::cref(data.train), std::cref(data.test)}) {
+    EXPECT_EQ(images.pixels.size(), images.count * 3 * 32 * 32);
+    EXPECT_EQ(histogram(images, 100), std::vector<int>(100, static_cast<int>(images.count / 100)));
+  }
+  const std::array mean{0.50708, 0.48655, 0.44092}, std{0.26733, 0.25644, 0.27615};
+  for (std::size_t c = 0; c < 3; ++c) {
+    EXPECT_NEAR(data.mean.at(c), mean[c], 1e-4);
+    EXPECT_NEAR(data.std.at(c), std[c], 1e-4);
   }
 }
 
@@ -349,6 +369,55 @@ TEST_F(Records, TheFilesOfTheDataSetHaveTenThousandRecords) {
   fs::resize_file(folder / "test_batch.bin", 30'729'999);
   EXPECT_THAT(refusal([&] { Cifar10::load(folder); }),
               EndsWith("expected 10000 images of 3 x 32 x 32 (30730000 bytes), found 30729999 bytes"));
+}
+
+// The records of CIFAR-100, of two labels.
+
+class TwoLabels : public Data {
+ protected:
+  /// A record of superclass `coarse` and class `fine`, with planes of 1, 2, 3.
+  static std::string record(char coarse, char fine) {
+    std::string text{coarse, fine};
+    for (char c = 1; c <= 3; ++c) text += std::string(1024, c);
+    return text;
+  }
+
+  void SetUp() override {
+    Data::SetUp();
+    write(folder / "train.bin", record(3, 99) + record(19, 0) + record(0, 50));
+    write(folder / "test.bin", record(7, 20));
+  }
+
+  std::string refused() const {
+    return refusal([&] { Cifar100::read(folder, 3, 1); });
+  }
+};
+
+TEST_F(TwoLabels, TheSecondIsTheClassAndThePixelsFollow) {
+  const ImageData data = Cifar100::read(folder, 3, 1);
+  EXPECT_EQ(data.classes, 100);
+  EXPECT_EQ(data.train.labels, (std::vector<std::uint8_t>{99, 0, 50}));
+  EXPECT_EQ(data.test.labels, (std::vector<std::uint8_t>{20}));
+  ASSERT_EQ(data.train.pixels.size(), 3u * 3 * 1024);
+  for (std::size_t plane = 0; plane < 9; ++plane) {
+    EXPECT_EQ(data.train.pixels[plane * 1024], plane % 3 + 1);
+    EXPECT_EQ(data.train.pixels[plane * 1024 + 1023], plane % 3 + 1);
+  }
+}
+
+TEST_F(TwoLabels, AClassAboveNinetyNineIsRefused) {
+  write(folder / "train.bin", record(3, 99) + record(19, 100) + record(0, 50));
+  EXPECT_THAT(refused(), EndsWith("train.bin: expected labels from 0 to 99, found 100 at image 1"));
+}
+
+TEST_F(TwoLabels, ACutFileIsRefused) {
+  fs::resize_file(folder / "test.bin", 3073);  // as long as a record of CIFAR-10
+  EXPECT_EQ(refused(), "cifar100: " + (folder / "test.bin").string() +
+                           ": expected 1 images of 3 x 32 x 32 (3074 bytes), found 3073 bytes");
+}
+
+TEST_F(TwoLabels, AMissingDataSetIsToldWithItsCommand) {
+  EXPECT_THAT(refusal([&] { find(dataset_of<Cifar100>, folder / "home"); }), HasSubstr("adabelief data cifar100"));
 }
 
 // Where data is looked for, and fetched to. This data set has two files, of which "a" must say "right".

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "clock.h"
 #include "data/dataset.h"
 #include "random.h"
 #include "workload.h"
@@ -23,6 +24,7 @@ struct ClassificationOptions {
   std::int64_t epochs, batch;  ///< the workload's own
   std::int64_t pad = 0;        ///< pixels of zero padding around an image, from which a random crop is taken
   bool flip = false;           ///< mirror every other training image, at random
+  double label_smoothing = 0;  ///< share of a training image's label that all classes have alike
 };
 
 /// A network of any type: images (N, C, H, W) -> logits (N, classes).
@@ -45,8 +47,9 @@ class Classification : public Workload {
         options_(options) {
     if (setup.epochs > 0) options_.epochs = setup.epochs;
     if (setup.batch > 0) options_.batch = setup.batch;
+    choose_examples();
     if (steps_per_epoch() == 0)
-      throw std::invalid_argument("batch must lie in [1, " + std::to_string(count(images_.train)) + "], got " +
+      throw std::invalid_argument("batch must lie in [1, " + std::to_string(train_.size()) + "], got " +
                                   std::to_string(options_.batch));
     if (setup.channels_last) {
       for (auto& p : parameters()) {
@@ -64,17 +67,26 @@ class Classification : public Workload {
   std::int64_t epochs() const override { return options_.epochs; }
   std::int64_t batch() const override { return options_.batch; }
   /// The last batch of an epoch is left out where it would not be whole, as each step is to weigh alike.
-  std::int64_t steps_per_epoch() const override { return count(images_.train) / options_.batch; }
+  std::int64_t steps_per_epoch() const override { return std::ssize(train_) / options_.batch; }
+  std::vector<torch::Tensor> state() override { return network_.module->buffers(); }  // batch norm's
+
+  double data_seconds() const override { return data_seconds_; }
 
   double backward(std::int64_t t) override {
+    const Clock clock;
     const std::int64_t epoch = (t - 1) / steps_per_epoch(), first = (t - 1) % steps_per_epoch() * options_.batch;
     if (epoch != shuffled_) {
-      order_ = permutation(count(images_.train), Random(seed(), shuffle_key, epoch));
+      order_.clear();
+      for (const auto i : permutation(std::ssize(train_), Random(seed(), shuffle_key, epoch))) {
+        order_.push_back(train_[i]);
+      }
       shuffled_ = epoch;
     }
     auto [x, y] = gather(images_.train, std::span(order_).subspan(first, options_.batch), epoch, true);
+    data_seconds_ = clock.seconds();
     network_.module->train();
-    const torch::Tensor loss = torch::nn::functional::cross_entropy(forward(x), y);
+    const auto smoothing = torch::nn::CrossEntropyLossOptions().label_smoothing(options_.label_smoothing);
+    const torch::Tensor loss = torch::nn::functional::cross_entropy(forward(x), y, smoothing);
     loss.backward();
     return loss.item<double>();
   }
@@ -83,30 +95,64 @@ class Classification : public Workload {
     const torch::NoGradGuard no_grad;
     network_.module->eval();
     constexpr std::int64_t chunk = 500;
-    std::vector<std::int64_t> order(count(images_.test));
-    std::iota(order.begin(), order.end(), 0);
+    const data::Images& images = setup_.tuning ? images_.train : images_.test;
     double loss = 0, right = 0;
-    for (std::int64_t first = 0; first < std::ssize(order); first += chunk) {
-      const auto n = std::min<std::int64_t>(chunk, std::ssize(order) - first);
-      auto [x, y] = gather(images_.test, std::span(order).subspan(first, n), 0, false);
+    for (std::int64_t first = 0; first < std::ssize(test_); first += chunk) {
+      const auto n = std::min<std::int64_t>(chunk, std::ssize(test_) - first);
+      auto [x, y] = gather(images, std::span(test_).subspan(first, n), 0, false);
       const torch::Tensor logits = forward(x);
       loss +=
           torch::nn::functional::cross_entropy(logits, y, torch::nn::CrossEntropyLossOptions().reduction(torch::kSum))
               .item<double>();
       right += (logits.argmax(1) == y).sum().item<double>();
     }
-    return {loss / static_cast<double>(order.size()), 100 * right / static_cast<double>(order.size())};
+    return {loss / static_cast<double>(test_.size()), 100 * right / static_cast<double>(test_.size())};
+  }
+
+  /// At least as many images are trained on between two evaluations as are evaluated, each of which costs a third as
+  /// much.
+  bool evaluates_after(std::int64_t t) override {
+    const std::int64_t n = std::ssize(test_) / options_.batch;
+    return steps_per_epoch() >= 2 * n ? Workload::evaluates_after(t) : t / n != (t - 1) / n;
   }
 
   Metric metric() const override { return {"accuracy", "%", true}; }
   std::string data_name() const override { return data_name_; }
   std::string data_sha256() const override { return images_.sha256; }
 
+ protected:
+  /// The first n training images as they are evaluated, normalized: (n, C, H, W).
+  torch::Tensor training_images(std::int64_t n) const {
+    return gather(images_.train, std::span(train_).first(std::min(n, std::ssize(train_))), 0, false).first;
+  }
+
  private:
-  static constexpr std::uint64_t shuffle_key = 1, augment_key = 2;
+  static constexpr std::uint64_t shuffle_key = 1, augment_key = 2, choice_key = 3;
 
   static std::int64_t count(const data::Images& images) { return static_cast<std::int64_t>(images.count); }
   std::uint64_t seed() const { return static_cast<std::uint64_t>(setup_.seed); }
+
+  // The images to train on and to evaluate on. Where not all are wanted, the first of a permutation that is the same
+  // for every seed; tuning is evaluated on its last tenth, which is the same for any number of training images. Not more
+  // test images are taken than training images, the first of them, as they would cost most of a short trial's time.
+  void choose_examples() {
+    const std::int64_t all = count(images_.train), valid = setup_.tuning ? all / 10 : 0;
+    if (setup_.train > all - valid)
+      throw std::invalid_argument("train must lie in [1, " + std::to_string(all - valid) + "], got " +
+                                  std::to_string(setup_.train));
+    if (setup_.train > 0 || setup_.tuning) {
+      train_ = permutation(all, Random(0, choice_key, 0));
+      test_.assign(train_.end() - valid, train_.end());
+      train_.resize(setup_.train > 0 ? setup_.train : all - valid);
+    } else {
+      train_.resize(all);
+      std::iota(train_.begin(), train_.end(), 0);
+    }
+    if (!setup_.tuning) {
+      test_.resize(setup_.train > 0 ? std::min(setup_.train, count(images_.test)) : count(images_.test));
+      std::iota(test_.begin(), test_.end(), 0);
+    }
+  }
 
   torch::Tensor forward(const torch::Tensor& x) {
     if (!setup_.bfloat16) return network_.forward(x);
@@ -169,8 +215,10 @@ class Classification : public Workload {
   Network network_;
   ClassificationOptions options_;
   std::array<std::array<float, 256>, 3> table_;  // (channel, pixel) -> normalized value
-  std::vector<std::int64_t> order_;
-  std::int64_t shuffled_ = -1;  // the epoch that order_ is of
+  std::vector<std::int64_t> train_, test_;       // indices of images_.train, and of images_.test or, for tuning, .train
+  std::vector<std::int64_t> order_;              // train_, shuffled
+  std::int64_t shuffled_ = -1;                   // the epoch that order_ is of
+  double data_seconds_ = 0;
 };
 
 }  // namespace adabelief::trials

@@ -247,6 +247,7 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
     }
     read_schedule(table, entry.schedule);  // in place of the experiment's
     read_states(table, entry.states);
+    entry.average = table.get<bool>("average", "true or false").value_or(false);
     auto trained = workload_names(table, known);
     if (trained.empty()) trained = e.workloads;
     table.done();

@@ -287,6 +287,15 @@ int program(int argc, char** argv) {
       ->capture_default_str();
   train_command->add_flag("--channels-last", t.trial.channels_last,
                           "Keep images as (N, H, W, C) in memory: often faster");
+  train_command
+      ->add_option("--train", t.trial.train, "Examples to train on, the first of a fixed permutation; 0: all of them")
+      ->check(whole(0));
+  train_command->add_option("--width", t.trial.width, "Multiple of the width of the model's layers")
+      ->capture_default_str();
+  train_command->add_flag("--average", t.trial.average,
+                          "Evaluate averages of the weights once validation gets no better");
+  train_command->add_flag("--tuning", t.trial.tuning,
+                          "Keep a part of the training data apart, and evaluate on it in place of the test data");
   train_command->add_option("--label", t.trial.label, "Name in reports; else made of the rule and --set");
   train_command->add_option("--out", t.out, "Folder for the record; else runs/WORKLOAD/TIME");
   train_command->add_option("--data", t.data_root, data_help);

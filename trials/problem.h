@@ -24,8 +24,8 @@ class Problem : public Workload {
         steps_(steps),
         weights_(torch::zeros({weights}, torch::kFloat64)),
         gradient_(torch::zeros({weights}, torch::kFloat64)) {
-    if (setup.batch > 1 || setup.bfloat16 || setup.channels_last)
-      throw std::invalid_argument("a workload without data has no batch, no bfloat16 and no channels_last");
+    if (setup.batch > 1 || setup.bfloat16 || setup.channels_last || setup.train > 0 || setup.width != 1)
+      throw std::invalid_argument("a workload without data has no batch, bfloat16, channels_last, train or width");
   }
 
   std::vector<torch::Tensor> parameters() final { return {weights_}; }
@@ -48,7 +48,7 @@ class Problem : public Workload {
   std::span<double> x() { return {weights_.mutable_data_ptr<double>(), static_cast<std::size_t>(weights_.numel())}; }
 
   /// A state of the optimizer after its step.
-  std::span<const double> state(const libtorch::AnyOptimizer& optimizer, std::size_t number) const {
+  std::span<const double> optimizer_state(const libtorch::AnyOptimizer& optimizer, std::size_t number) const {
     const auto& kept = optimizer.state().at(weights_.unsafeGetTensorImpl());
     const torch::Tensor& state = static_cast<const libtorch::ParamState&>(*kept).states[number];
     return {state.const_data_ptr<double>(), static_cast<std::size_t>(state.numel())};

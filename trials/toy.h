@@ -50,8 +50,10 @@ class Toy : public Workload {
       : function_(std::move(function)),
         epochs_(setup.epochs > 0 ? setup.epochs : 1),
         weights_(torch::tensor({function_.start[0], function_.start[1]}, torch::kDouble)) {
-    if (setup.batch > 1 || setup.bfloat16)
-      throw std::invalid_argument("a toy function has no batches and is computed in double; leave batch and precision");
+    if (setup.batch > 1 || setup.bfloat16 || setup.train > 0 || setup.width != 1)
+      throw std::invalid_argument(
+          "a toy function has no batches, examples or width and is computed in double; leave batch, train, width and "
+          "precision");
   }
 
   std::vector<torch::Tensor> parameters() override { return {weights_}; }
@@ -73,6 +75,8 @@ class Toy : public Workload {
                                     (y - drawn_[1]) / (function_.high[1] - function_.low[1]));
     return distance() <= goal || t % 100 == 0 || (moved > 0.005 && count_ < 500);
   }
+
+  std::vector<torch::Tensor> state() override { return {over(drawn_), over(count_)}; }
 
   Evaluation evaluate() override {
     drawn_ = point(), ++count_;
@@ -126,7 +130,7 @@ class Toy : public Workload {
   std::int64_t epochs_;
   torch::Tensor weights_;                     // (2): x, y
   std::array<double, 2> drawn_ = {NAN, NAN};  // the point of the last evaluation
-  std::int64_t count_ = 0;                    // evaluations
+  double count_ = 0;                          // evaluations
 };
 
 }  // namespace adabelief::trials

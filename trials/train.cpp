@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Runs a trial: the one file of the program that is compiled with LibTorch. It does without fmt, since LibTorch's
-// headers bring another version of it.
+// Runs a trial. Like the workloads, it is compiled with LibTorch, and does without fmt, of which LibTorch's headers
+// bring another version.
 #include <sys/utsname.h>
 #include <torch/torch.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <ctime>
@@ -16,9 +15,12 @@
 #include "adabelief/adabelief.h"
 #include "adabelief/libtorch.h"
 #include "adabelief/text.h"
+#include "clock.h"
 #include "commit.h"
+#include "pictures.h"
+#include "random.h"
 #include "trial.h"
-#include "workloads.h"  // written by CMake from the files in workloads/
+#include "workload.h"
 
 namespace adabelief::trials {
 namespace {
@@ -105,34 +107,14 @@ class Record {
   std::ofstream out_;
 };
 
-struct Maker {
-  WorkloadInfo info;
-  std::unique_ptr<Workload> (*make)(const Setup&);
-};
-
-template <class... W>
-constexpr auto makers(WorkloadList<W...>) {
-  return std::array{Maker{{W::name, W::summary}, [](const Setup& setup) -> std::unique_ptr<Workload> {
-                            return std::make_unique<W>(setup);
-                          }}...};
-}
-
-constexpr auto all = makers(Workloads{});
-
-class Clock {
- public:
-  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
+constexpr std::uint64_t step_key = 101, evaluation_key = 102;  // those of the workloads are less
 
 }  // namespace
 
 std::span<const WorkloadInfo> workloads() {
   static const auto infos = [] {
-    std::array<WorkloadInfo, all.size()> infos{};
-    for (std::size_t i = 0; i < all.size(); ++i) infos[i] = all[i].info;
+    std::vector<WorkloadInfo> infos;
+    for (const Maker& maker : makers()) infos.push_back(maker.info);
     return infos;
   }();
   return infos;
@@ -143,10 +125,11 @@ namespace {
 Outcome train(const Trial& trial, const std::filesystem::path& folder, const std::filesystem::path& data_root,
               const std::function<void(const Progress&)>& report, const std::function<bool()>& stop) {
   // All that a user may have got wrong is found before anything is written.
+  const auto all = makers();
   const auto made = std::find_if(all.begin(), all.end(), [&](const Maker& m) { return m.info.name == trial.workload; });
   if (made == all.end()) {
     std::vector<std::string_view> names;
-    for (const Maker& m : all) names.push_back(m.info.name);
+    for (const WorkloadInfo& workload : workloads()) names.push_back(workload.name);
     throw Error(unknown("workload", trial.workload, names));
   }
   trial.check();
@@ -159,8 +142,14 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                                     .epochs = trial.epochs,
                                     .batch = trial.batch,
                                     .bfloat16 = trial.precision == "bfloat16",
-                                    .channels_last = trial.channels_last});
+                                    .channels_last = trial.channels_last,
+                                    .tuning = trial.tuning,
+                                    .train = trial.train,
+                                    .width = trial.width,
+                                    .average = trial.average});
   const auto parameters = workload->parameters();
+  if (trial.average && !workload->averages())
+    throw Error(trial.workload + " has no averages of its weights; leave average");
   const auto form = std::find(state_type_names.begin(), state_type_names.end(), trial.states);
   const Storage storage{.states = StateType(form - state_type_names.begin()),
                         .seed = static_cast<std::uint64_t>(trial.seed)};
@@ -216,15 +205,25 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
        {"machine", machine()},
        {"data", {{"name", workload->data_name()}, {"sha256", workload->data_sha256()}}},
        {"started", now()}});
+  if (trial.tuning) config["tuning"] = true;
+  if (trial.train > 0) config["train"] = trial.train;
+  if (trial.width != 1) config["width"] = trial.width;
+  if (trial.average) config["average"] = true;
   if (metric.split != "test") config["metric"]["split"] = metric.split;
   if (metric.goal) config["metric"]["goal"] = *metric.goal;
+  if (const Json details = workload->details(); !details.is_null()) config.update(details);
   if (const Json surface = workload->surface(); !surface.is_null()) config["surface"] = surface;
   record.line(config);
 
-  double seconds = 0, optimizer_seconds = 0, loss_sum = 0, recent = NAN;
+  double seconds = 0, optimizer_seconds = 0, data_seconds = 0, loss_sum = 0, recent = NAN;
   std::int64_t loss_count = 0, t = 0;
   std::optional<double> last_metric;
+  // What a step draws depends on the seed and the step alone, as in a trial that began there.
+  const auto seed_generator = [&](std::uint64_t purpose) {
+    torch::manual_seed(Random(static_cast<std::uint64_t>(trial.seed), purpose, static_cast<std::uint64_t>(t)).next());
+  };
   const auto evaluate = [&] {
+    seed_generator(evaluation_key);
     const Workload::Evaluation test = workload->evaluate();
     last_metric = std::isfinite(test.metric) ? std::optional(test.metric) : std::nullopt;
     Json line({{"type", "evaluation"},
@@ -232,12 +231,21 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                {"epoch", static_cast<double>(t) / static_cast<double>(per_epoch)},
                {"seconds", seconds},
                {"optimizer_seconds", optimizer_seconds},
+               {"data_seconds", data_seconds},
                {"lr", options.get("lr") * trial.schedule(std::max<std::int64_t>(t, 1), steps, per_epoch)},
                {"train_loss", loss_count > 0 ? number(loss_sum / static_cast<double>(loss_count)) : Json()},
                {"test_loss", number(test.loss)},
                {"test_metric", number(test.metric)}});
+    if (test.valid_loss) line["valid_loss"] = number(*test.valid_loss);
+    if (test.valid_metric) line["valid_metric"] = number(*test.valid_metric);
     for (const double weight : test.point) line["point"].push_back(number(weight));
+    for (const auto& [name, value] : test.more) line["more"][name] = number(value);
     record.line(line);
+    if (const Workload::Samples samples = workload->samples(); samples.images.defined()) {
+      const std::string file = "samples/" + trial.run() + "/" + six_digits(t) + ".png";
+      write_grid(folder / file, samples.images, samples.columns);
+      record.line({{"type", "samples"}, {"step", t}, {"file", file}, {"columns", samples.columns}});
+    }
     loss_sum = 0, loss_count = 0;
     return test.loss;
   };
@@ -261,10 +269,12 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     if (stop && stop()) return {record.part(), "stopped", "asked to stop"};
     ++t;
     const Clock step;
-    optimizer->options().set_lr(lr * trial.schedule(t, steps, per_epoch));
+    optimizer->options().set_lr(lr * trial.schedule(t, steps, per_epoch) * workload->lr_factor(t));
     if (decays) optimizer->options().set("beta1", options.get("beta1") * std::pow(decay, static_cast<double>(t)));
     optimizer->zero_grad();
+    seed_generator(step_key);
     const double loss = workload->backward(t);
+    data_seconds += workload->data_seconds();
     if (!std::isfinite(loss)) {
       seconds += step.seconds();
       return diverged("training", loss);

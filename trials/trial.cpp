@@ -21,9 +21,10 @@ double Schedule::operator()(std::int64_t t, std::int64_t steps, std::int64_t ste
     const auto passed = std::count_if(at.begin(), at.end(), [&](double e) { return epoch >= e; });
     return std::pow(factor, static_cast<double>(passed));
   }
-  if (kind == "cosine") {
-    const double along = (static_cast<double>(t - 1) - rise) / std::max(1.0, static_cast<double>(steps) - rise);
-    return 0.5 * (1 + std::cos(std::numbers::pi * std::clamp(along, 0.0, 1.0)));
+  if (kind == "cosine" || kind == "linear") {
+    const double left = static_cast<double>(steps) - rise, past = static_cast<double>(t - 1) - rise;
+    const double along = std::clamp(past / std::max(1.0, left), 0.0, 1.0);
+    return kind == "linear" ? 1 - along : 0.5 * (1 + std::cos(std::numbers::pi * along));
   }
   if (kind == "inverse_sqrt") return std::sqrt(std::max(1.0, rise) / static_cast<double>(t));
   return 1;
@@ -79,6 +80,7 @@ void Trial::check() const {
     throw Error(unknown("precision", precision, precisions));
   if (std::find(state_type_names.begin(), state_type_names.end(), states) == state_type_names.end())
     throw Error(unknown("form of states", states, state_type_names));
+  if (!(width > 0 && std::isfinite(width))) throw Error(fmt::format("width must lie in (0, inf), got {}", text(width)));
   const auto refuse = [&](std::string_view why) { throw Error(fmt::format("label '{}': {}", label, why)); };
   const auto control = [](unsigned char c) { return c < ' ' || c == 127; };
   if (std::any_of(label.begin(), label.end(), control)) throw Error("label: a control character is in it");
@@ -108,6 +110,10 @@ std::vector<std::string> Trial::arguments() const {
   add("--precision", precision, precision != standard.precision);
   add("--states", states, states != standard.states);
   if (channels_last) words.emplace_back("--channels-last");
+  add("--train", std::to_string(train), train != 0);
+  add("--width", text(width), width != 1);
+  if (tuning) words.emplace_back("--tuning");
+  if (average) words.emplace_back("--average");
   add("--label", label, !label.empty());
   add("--experiment", experiment, !experiment.empty());
   if (names_workload) words.emplace_back("--name-workload");

@@ -33,10 +33,11 @@ struct Schedule {
   double factor = 0.1;            ///< steps
   double beta1_decay = 1;         ///< lambda of beta1 lambda^t, the beta1 of step t; in (0, 1], and 1 leaves it alone
 
-  static constexpr std::array<std::string_view, 4> kinds{"constant", "steps", "cosine", "inverse_sqrt"};
+  static constexpr std::array<std::string_view, 5> kinds{"constant", "steps", "cosine", "linear", "inverse_sqrt"};
 
-  /// The multiple for step t = 1, 2, ..., of `steps` in all. inverse_sqrt is 1 / sqrt(t), times the root of the steps
-  /// of a warmup, so that it goes on from 1 where that ends.
+  /// The multiple for step t = 1, 2, ..., of `steps` in all. cosine and linear fall to 0 at the end, and with a warmup
+  /// are a one-cycle schedule. inverse_sqrt is 1 / sqrt(t), times the root of the steps of a warmup, so that it goes on
+  /// from 1 where that ends.
   double operator()(std::int64_t t, std::int64_t steps, std::int64_t steps_per_epoch) const;
 
   /// Throws Error that names the field.
@@ -55,7 +56,11 @@ struct Trial {
   std::string states = "full";        ///< how the optimizer keeps what it keeps: one of state_type_names
   bool channels_last = false;
   bool names_workload = false;  ///< has it in the record's name, as where an experiment trains several
-  std::int64_t max_steps = 0;   ///< stop after so many steps, as if killed there but in order; 0: no bound
+  bool tuning = false;          ///< Setup has these four
+  std::int64_t train = 0;
+  double width = 1;
+  bool average = false;
+  std::int64_t max_steps = 0;  ///< stop after so many steps, as if killed there but in order; 0: no bound
 
   static constexpr std::array<std::string_view, 2> precisions{"float32", "bfloat16"};
 

@@ -633,11 +633,13 @@ class Optimizer final : public AnyOptimizer {
 };
 
 /// An optimizer of the options' rule, one of the library's, chosen at run time. Throws as Optimizer does.
-inline std::unique_ptr<AnyOptimizer> make(const Groups& groups, const adabelief::Options& options,
-                                          const Storage& storage = {}) {
+/// (A template only so that the files that call it alone compile every rule.)
+template <class All = Rules>
+std::unique_ptr<AnyOptimizer> make(const Groups& groups, const adabelief::Options& options,
+                                   const Storage& storage = {}) {
   std::unique_ptr<AnyOptimizer> made;
   const Common common{options.get("weight_decay"), static_cast<Decay>(options.get("decay"))};
-  Rules::for_each([&]<class Rule>() {
+  All::for_each([&]<class Rule>() {
     if (&options.rule() == &RuleEntry<Rule>::info()) {
       made = std::make_unique<Optimizer<Rule>>(groups, rule_of<Rule>(options), common, storage);
     }
@@ -647,9 +649,10 @@ inline std::unique_ptr<AnyOptimizer> make(const Groups& groups, const adabelief:
   }
   return made;
 }
-inline std::unique_ptr<AnyOptimizer> make(std::vector<at::Tensor> parameters, const adabelief::Options& options,
-                                          const Storage& storage = {}) {
-  return make(Groups{std::move(parameters)}, options, storage);
+template <class All = Rules>
+std::unique_ptr<AnyOptimizer> make(std::vector<at::Tensor> parameters, const adabelief::Options& options,
+                                   const Storage& storage = {}) {
+  return make<All>(Groups{std::move(parameters)}, options, storage);
 }
 /// make("adabelief", model->parameters(), {{"lr", 1e-3}}), of parameters or Groups. Throws std::invalid_argument that
 /// names the nearest rule or option too.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from . import _path
 from ._rule import Rule
 
 if TYPE_CHECKING:
@@ -121,14 +122,16 @@ def _settle(rule: Rule, group: dict[str, Any], param: Tensor, state: dict[str, A
             state[name] = value.tensor.detach().to(device, copy=True)
     step = state.get("step", 1.0)  # torch.optim.SGD counts none
     device = param.device if group["capturable"] else "cpu"
-    count = step.to(torch.float32) if isinstance(step, Tensor) else torch.tensor(float(step), dtype=torch.float32)
+    count = (
+        step.to(torch.float32)
+        if isinstance(step, Tensor)
+        else torch.tensor(float(step), dtype=torch.float32, device="cpu")
+    )
     state["step"] = count.reshape(()).to(device)
     used = set()
     for name in rule.states:
         other = _source(name, state)
         if other is None:
-            from . import _path
-
             dtype = _path.arithmetic(param.dtype)
             state[name] = torch.zeros_like(param, dtype=dtype, memory_format=torch.preserve_format)
         elif other != name:

@@ -44,7 +44,6 @@ class Fused:
         self._optimizer, self._rule = optimizer, rule
         self._sign = -1.0 if first["maximize"] else 1.0
         self._scale = 1.0
-        self._threads = 0
         form = _FORMS.get(state_dtype, StateType.FULL)
         self._plan = library.plan(rule.name, states=form)
         self._groups: list[dict[str, Any]] = []
@@ -85,7 +84,7 @@ class Fused:
             _path.start_state(rule, group, param, state)
         count = state.get("step")
         if not isinstance(count, Tensor) or count.dtype != torch.float32 or count.device.type != "cpu" or count.ndim:
-            state["step"] = torch.tensor(float(count or 0), dtype=torch.float32)
+            state["step"] = torch.tensor(float(count or 0), dtype=torch.float32, device="cpu")
         for name in rule.states:
             if name not in state:  # of a largest form that was chosen later
                 state[name] = state[name.removeprefix("max_")].clone()
@@ -148,7 +147,7 @@ class Fused:
             grad = grad.redistribute(placements=param.placements)._local_tensor
         grad = _real(grad)
         if grad.dtype != here.dtype or _strides(grad) != _strides(here) or grad.is_neg() or type(grad) is not Tensor:
-            grad = torch.empty_strided(here.shape, here.stride(), dtype=here.dtype).copy_(grad)
+            grad = torch.empty_strided(here.shape, here.stride(), dtype=here.dtype, device="cpu").copy_(grad)
         self._copies.append(grad)
         return grad
 
@@ -162,9 +161,6 @@ class Fused:
             if values != self._values[i]:
                 self._plan.set_values(values, i)
                 self._values[i] = values
-        if self._threads != torch.get_num_threads():
-            self._threads = torch.get_num_threads()
-            self._plan.set_threads(self._threads)
         if self._params:
             self._plan.step(self._gradients)
             torch.autograd.graph.increment_version(self._params)
@@ -190,7 +186,7 @@ def _form(state: Tensor) -> StateType:
 def _plan_of(library: Library, rule: Rule, here: Tensor, form: StateType, states: list[Tensor]) -> Plan:
     """A plan of one tensor, to read its states and to write them."""
     plan = library.plan(rule.name, states=form)
-    steps = torch.zeros(())
+    steps = torch.zeros((), dtype=torch.float32, device="cpu")
     plan.add(_address(here), here.numel(), _TYPES[here.dtype], [_address(s) for s in states], _address(steps))
     return plan
 
@@ -236,7 +232,7 @@ def _convert(
                 like = torch.empty_like(param, dtype=dtype, memory_format=torch.preserve_format)
                 state[name] = like.detach().copy_(s)
     if form is StateType.BITS8 and _form(state[rule.states[0]]) is not form:
-        packed = [torch.zeros(size, dtype=torch.uint8) for _ in rule.states]
+        packed = [torch.zeros(size, dtype=torch.uint8, device="cpu") for _ in rule.states]
         plan = _plan_of(library, rule, here, form, packed)
         for name, bits in zip(rule.states, packed, strict=True):
             plan.write_state(0, name, _address(state[name]), here.numel())

@@ -136,11 +136,7 @@ def step(optimizer: Optimizer, group: dict[str, Any], params: Sequence[Tensor], 
     for count in steps:
         count += 1
     compiling = torch.compiler.is_compiling()
-    in_lists = group["foreach"] or (
-        group["foreach"] is None and not group["differentiable"] and _in_lists(rule, params)
-    )
-    if rule.norms and any(map(is_dtensor, params)):
-        in_lists = False  # torch's operations on lists do not all know distributed tensors
+    in_lists = group["foreach"] is not False and not group["differentiable"] and _in_lists(rule, params)
     as_tensors = group["capturable"] or compiling
     if not in_lists:
         for param, state in zip(params, states, strict=True):

@@ -13,9 +13,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+import gans
 import measure
 import peers
 import plot
+import training
 from measure import Problem
 from peers import Entry, Shape
 
@@ -59,7 +61,8 @@ def test_a_page_without_its_marks_is_refused_and_stays(tmp_path: Path, text: str
 
 def test_the_page_has_the_sections_that_the_programs_write() -> None:
     marks = re.findall("<!-- (.*) -->", measure.PAGE.read_text())
-    assert marks == ["step", "/step", "forms", "/forms", "rules", "/rules", "training", "/training"]
+    programs = ["step", "forms", "rules", "training", "language", "gans"]
+    assert marks == [mark for name in programs for mark in (name, f"/{name}")]
 
 
 def test_a_table_is_markdown_with_numbers_to_the_right() -> None:
@@ -108,6 +111,12 @@ def test_every_package_has_its_version() -> None:
     assert len({peer.name for peer in peers.PEERS}) == len(peers.PEERS)
     for peer in peers.PEERS:
         assert all(re.fullmatch(r"[\w-]+==[\d.]+", package) for package in peer.packages), peer.name
+
+
+def test_every_workload_on_cifar_has_a_twin_in_python() -> None:
+    assert {*training.TWINS, *gans.WORKLOADS} == {
+        path.stem for path in (measure.ROOT / "trials/workloads").glob("cifar*.h")
+    }
 
 
 def test_bars_lie_in_their_panels_in_order_of_their_times() -> None:

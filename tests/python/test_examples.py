@@ -3,8 +3,10 @@
 
 import os
 import pathlib
+import re
 import runpy
 import subprocess
+import sys
 
 import pytest
 
@@ -32,6 +34,18 @@ def test_the_readme_shows_an_example_and_its_output_as_they_are(name: str) -> No
     readme = (ROOT / "README.md").read_text()
     assert source(name) in readme
     assert (ROOT / "examples" / f"{name}.output").read_text() in readme
+
+
+def test_the_readmes_python_prints_what_it_says() -> None:
+    readme = (ROOT / "README.md").read_text()
+    shown = re.search(r"^```python\n(.*?)^```\n\nprints\n\n```\n(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    assert shown
+    program, printed = shown.groups()
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "python")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], check=False, capture_output=True, text=True, env=environment
+    )
+    assert (done.stdout, done.stderr) == (printed, "")
 
 
 def test_the_page_of_the_belief_shows_the_output_of_its_example_and_pictures_of_it() -> None:

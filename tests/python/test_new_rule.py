@@ -91,6 +91,9 @@ def test_its_page_is_printed_with_the_equations_that_were_promised(copy: pathlib
     assert page.startswith("# Signum\n")
     assert blocks("math")[0] in page
     assert "(signum.md)" in (copy / "docs/rules/README.md").read_text()
+    module = (copy / "python/adabelief/rules/signum.py").read_text()
+    assert "    m = beta * m + one_beta * g\n    x = x - lr * sign(m)\n    return x, m\n" in module
+    assert "from .signum import Signum\n" in (copy / "python/adabelief/rules/__init__.py").read_text()
 
 
 def test_the_libtorch_adapter_steps_by_it(copy: pathlib.Path) -> None:

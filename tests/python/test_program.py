@@ -94,7 +94,8 @@ workload = ["toy_beale"]
 """
 TOY_RUNS = ["toy_abs-adam-s1", "toy_abs-sgd-s1", "toy_beale-adam-s1", "toy_beale-sgd-s1"]
 RUNS = [f"{rule}-s{seed}" for seed in (1, 2) for rule in ("adabelief", "adam", "sgd")]
-TIMES = {"seconds", "optimizer_seconds", "started", "ended", "ms_a_step", "optimizer_ms_a_step", "seconds_to_target"}
+TIMES = {"seconds", "optimizer_seconds", "data_seconds", "started", "ended", "ms_a_step", "optimizer_ms_a_step",
+         "seconds_to_target"}  # fmt: skip
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -271,7 +272,7 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
     entries = dict(re.findall(r"^  (\S+(?: \S+)?)  +(\S.{20,})$", done.stdout, re.MULTILINE))
     experiments = [path.stem for path in EXPERIMENTS]
     presets = {name for name in entries if " " in name}
-    assert set(entries) - presets == {*RULES, *WORKLOADS, *experiments, "cifar10", "fashion_mnist"}
+    assert set(entries) - presets == {*RULES, *WORKLOADS, *experiments, "cifar10", "cifar100", "fashion_mnist"}
     assert "lr=0.001 beta1=0.9 beta2=0.999 eps=1e-08" in entries["adabelief"]
     published = "eps=1e-16 rectify=pytorch-0.2.1 decay=decoupled, effective eps 3.16e-07"
     assert published in entries["adabelief pytorch-0.2.1"]
@@ -286,7 +287,8 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
         ("list", "KIND"),
         ("advise", "RULE --set"),
         ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --beta1-decay --seed --epochs --batch --steps"
-         + " --threads --precision --states --channels-last --label --out --data --quiet"),
+         + " --threads --precision --states --channels-last --train --width --average --tuning --label --out --data"
+         + " --quiet"),
         ("compare", "EXPERIMENT --resume --out --jobs --data --quiet"),
         ("report", "FOLDER --index --out --quiet"),
         ("data", "NAME --data --from --quiet"),
@@ -326,7 +328,7 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("train fashion_mnist_cnn --rule adabelif", 1,
          "no rule named 'adabelif'; did you mean adabelief? There are: "),
         ("compare quik", 1, "no experiment named 'quik'; did you mean quick? There are: "),
-        ("data fashion", 1, "no data set named 'fashion'; did you mean fashion_mnist? There are: cifar10, fashion_"),
+        ("data fashion", 1, "no data set named 'fashion'; did you mean fashion_mnist? There are: cifar10, cifar100, "),
         ("train fashion_mnist_cnn --rule adam --set beta=1", 1,
          "adam: no option named 'beta'; did you mean beta1? There are: lr, beta1, beta2, eps, weight_decay, decay"),
         ("train fashion_mnist_cnn --rule adam --schedule cosin", 1,
@@ -346,8 +348,8 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("train fashion_mnist_cnn --rule adam --schedule steps", 1, "schedule: steps needs at, the epochs at which"),
         ("train fashion_mnist_cnn --rule adam --beta1-decay 0", 1, "schedule: beta1_decay must lie in (0, 1], got 0"),
         ("train fashion_mnist_cnn --rule adam --beta1-decay 1.5", 1, "schedule: beta1_decay must lie in (0, 1], got 1.5"),
-        ("train reddi --rule adam --batch 2", 1, "a workload without data has no batch, no bfloat16 and no channels_"),
-        ("train reddi --rule adam --precision bfloat16", 1, "a workload without data has no batch, no bfloat16 and no"),
+        ("train reddi --rule adam --batch 2", 1, "a workload without data has no batch, bfloat16, channels_last, train or"),
+        ("train reddi --rule adam --precision bfloat16", 1, "a workload without data has no batch, bfloat16, channels_last, train"),
         ("train fashion_mnist_cnn --rule adam --epochs 0.5", 2,
          "--epochs: must be a whole number in [0, 1000000000], got 0.5"),
         ("train fashion_mnist_cnn --rule adam --threads 0", 2, "--threads: must be a whole number in [1, 1024], got 0"),
@@ -571,10 +573,10 @@ def test_a_record_has_every_field_and_tells_the_trial(here: Here) -> None:
     assert config["data"]["name"] == "fashion_mnist" and len(config["data"]["sha256"]) == 64
     assert [line["step"] for line in middle] == [0, 5]
     for line in middle:
-        assert list(line) == ["type", "step", "epoch", "seconds", "optimizer_seconds", "lr", "train_loss", "test_loss",
-                              "test_metric"]  # fmt: skip
+        assert list(line) == ["type", "step", "epoch", "seconds", "optimizer_seconds", "data_seconds", "lr",
+                              "train_loss", "test_loss", "test_metric"]  # fmt: skip
         assert line["epoch"] == line["step"] / 3750 and line["lr"] == 1e-3
-        assert 0 <= line["optimizer_seconds"] <= line["seconds"]
+        assert 0 <= line["optimizer_seconds"] + line["data_seconds"] <= line["seconds"]
     assert middle[0]["train_loss"] is None and 1 < middle[1]["train_loss"] < 3
     assert (end["type"], end["status"], end["step"]) == ("end", "finished", 5)
     assert config["started"] <= end["ended"]
@@ -603,6 +605,7 @@ def test_rules_of_one_seed_start_from_the_same_weights_and_seeds_differ(whole: t
         ("--schedule constant --warmup 0.75", lambda t: t / 45),
         ("--schedule cosine --warmup 0.25",
          lambda t: t / 15 if t < 15 else (1 + math.cos(math.pi * (t - 16) / 45)) / 2),
+        ("--schedule linear --warmup 0.25", lambda t: t / 15 if t < 15 else 1 - (t - 16) / 45),
         ("--schedule inverse_sqrt", lambda t: 1 / math.sqrt(t)),
         ("--schedule inverse_sqrt --warmup 0.5", lambda t: t / 30 if t < 30 else math.sqrt(30 / t)),
     ],
@@ -642,6 +645,20 @@ def test_bfloat16_and_channels_last_train_nearly_alike(here: Here) -> None:
     losses = [evaluations(record)[-1]["test_loss"] for record in (plain, short, last)]
     assert len(set(losses)) == 3
     assert losses == pytest.approx([losses[0]] * 3, rel=0.02)
+
+
+def test_fewer_examples_narrower_layers_and_a_validation_part_are_asked_for_and_told(here: Here) -> None:
+    words = [*TRAIN, "adam", "--steps", "3"]
+    plain, few, narrow, tuning = (
+        here.record(*words, *more) for more in ([], ["--train", "160"], ["--width", "0.5"], ["--tuning"])
+    )
+    assert [few[0].get("train"), narrow[0].get("width"), tuning[0].get("tuning")] == [160, 0.5, True]
+    assert not {"train", "width", "tuning"} & set(plain[0])
+    assert [record[0]["steps_per_epoch"] for record in (plain, few, tuning)] == [3750, 10, 54_000 // 16]
+    assert narrow[0]["parameters"] < plain[0]["parameters"] / 3
+    start = [evaluations(record)[0]["test_loss"] for record in (plain, few, tuning)]
+    assert start[0] == start[1] != start[2]  # of the same weights, on test data and on the validation part
+    assert here.refusal(*words, "--tuning", "--train", "54001") == "train must lie in [1, 54000], got 54001"
 
 
 def test_states_of_fewer_bits_train_nearly_alike_and_random_bits_are_of_the_seed(here: Here) -> None:
@@ -1130,10 +1147,13 @@ def test_a_trial_ends_at_the_very_step_that_reaches_the_goal(here: Here) -> None
     assert middle[-1]["step"] == 250 and middle[-1]["test_metric"] <= 1e-3 < middle[-2]["test_metric"]
 
 
-@pytest.mark.parametrize("words", ["--batch 2", "--precision bfloat16"])
+@pytest.mark.parametrize("words", ["--batch 2", "--precision bfloat16", "--train 2", "--width 2"])
 def test_a_toy_function_refuses_what_it_has_not(here: Here, words: str) -> None:
     refusal = here.refusal("train", "toy_abs", "--rule", "adam", *words.split())
-    assert refusal == "a toy function has no batches and is computed in double; leave batch and precision"
+    assert refusal == (
+        "a toy function has no batches, examples or width and is computed in double; leave batch, train, width and"
+        " precision"
+    )
 
 
 def test_several_workloads_are_trained_reported_and_resumed(here: Here) -> None:

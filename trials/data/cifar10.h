@@ -2,23 +2,20 @@
 // CIFAR-10: 50,000 and 10,000 colour photographs, 32 x 32, of 10 classes, in the binary version of its authors.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <utility>
 
-#include "dataset.h"
+#include "cifar.h"
 
 namespace adabelief::trials::data {
 
 struct Cifar10 final {
   static constexpr std::string_view name = "cifar10";
   static constexpr std::string_view summary = "60,000 colour photographs, 32 x 32, 10 classes; 170 MB";
-  static constexpr std::string_view licence =
-      "none stated. Cite Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images";
+  static constexpr std::string_view licence = cifar_licence;
   static constexpr std::array<std::string_view, 1> folders{"cifar-10-batches-bin"};
   static constexpr std::array<std::string_view, 6> files{"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
                                                          "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
-  static constexpr std::string_view base = "https://www.cs.toronto.edu/~kriz/";
+  static constexpr std::string_view base = cifar_base;
   /// Size and SHA-256 as recorded by TensorFlow Datasets (url_checksums/cifar10.txt).
   static constexpr std::array<Remote, 1> remotes{{
       {"cifar-10-binary.tar.gz", 170'052'171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"},
@@ -32,32 +29,10 @@ struct Cifar10 final {
   /// Reads files that must hold so many images each.
   static ImageData read(const std::filesystem::path& folder, std::size_t records) {
     Reader reader(name, folder);
-    Images train = empty(5 * records), test = empty(records);
-    for (const std::string_view file : files) read_batch(reader, file, records, file == files.back() ? test : train);
-    return reader.finish(std::move(train), std::move(test), classes);
-  }
-
- private:
-  static constexpr int classes = 10;
-  static constexpr std::size_t side = 32, pixels = 3 * side * side;
-
-  static Images empty(std::size_t count) {
-    Images images{.count = count, .channels = 3, .height = side, .width = side, .pixels = {}, .labels = {}};
-    images.pixels.reserve(count * pixels);
-    images.labels.reserve(count);
-    return images;
-  }
-
-  /// Records of a label byte, then the planes of red, green and blue.
-  static void read_batch(Reader& reader, std::string_view file, std::size_t records, Images& images) {
-    const std::vector<std::uint8_t> content = reader.read(file, records * (1 + pixels));
-    reader.expect_size(content.size(), records * (1 + pixels), fmt::format("{} images of 3 x 32 x 32", records));
-    const std::size_t before = images.labels.size();
-    for (auto record = content.begin(); record != content.end(); record += 1 + pixels) {
-      images.labels.push_back(*record);
-      images.pixels.insert(images.pixels.end(), record + 1, record + 1 + pixels);
-    }
-    reader.expect_labels(std::span(images.labels).subspan(before), classes);
+    Images train, test;
+    for (const std::string_view file : files)
+      read_cifar(reader, file, records, 1, 10, file == files.back() ? test : train);
+    return reader.finish(std::move(train), std::move(test), 10);
   }
 };
 

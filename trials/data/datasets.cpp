@@ -6,13 +6,14 @@
 #include <stdexcept>
 
 #include "cifar10.h"
+#include "cifar100.h"
 #include "dataset.h"
 #include "fashion_mnist.h"
 
 namespace adabelief::trials::data {
 
 std::span<const Dataset> datasets() {
-  static constexpr std::array all{dataset_of<Cifar10>, dataset_of<FashionMnist>};
+  static constexpr std::array all{dataset_of<Cifar10>, dataset_of<Cifar100>, dataset_of<FashionMnist>};
   return all;
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "classification.h"
-#include "models/resnet_cifar.h"
+#include "models/resnet.h"
 
 namespace adabelief::trials {
 
@@ -14,7 +14,8 @@ struct Cifar10ResNet20 final : Classification {
   static constexpr std::string_view summary = "CIFAR-10 by ResNet-20, crops and flips (He et al., 2016, section 4.2)";
 
   explicit Cifar10ResNet20(const Setup& setup)
-      : Classification(setup, "cifar10", ResNetCifar(3, 10), {.epochs = 164, .batch = 128, .pad = 4, .flip = true}) {}
+      : Classification(setup, "cifar10", resnet_cifar(3, 10, setup.width),
+                       {.epochs = 164, .batch = 128, .pad = 4, .flip = true}) {}
 };
 
 }  // namespace adabelief::trials

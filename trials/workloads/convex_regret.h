@@ -41,6 +41,8 @@ struct ConvexRegret final : Problem {
     for (double& x : this->x()) x = std::clamp(x, -1.0, 1.0);
   }
 
+  std::vector<torch::Tensor> state() override { return {over(sums_), over(squares_), over(losses_), over(steps_)}; }
+
   /// The mean regret of a step, and R(T) / sqrt(T).
   Evaluation evaluate() override {
     if (steps_ == 0) return {NAN, NAN};

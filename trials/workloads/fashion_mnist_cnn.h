@@ -12,13 +12,14 @@ struct FashionMnistCnn final : Classification {
   static constexpr std::string_view summary = "Fashion-MNIST by a convolutional network of 106 thousand weights";
 
   explicit FashionMnistCnn(const Setup& setup)
-      : Classification(setup, "fashion_mnist", model(), {.epochs = 6, .batch = 128}) {}
+      : Classification(setup, "fashion_mnist", model(setup.width), {.epochs = 6, .batch = 128}) {}
 
-  static torch::nn::Sequential model() {
+  static torch::nn::Sequential model(double width) {
     namespace nn = torch::nn;
-    return nn::Sequential(nn::Conv2d(nn::Conv2dOptions(1, 16, 5).stride(2).padding(2)), nn::ReLU(),   // (N, 16, 14, 14)
-                          nn::Conv2d(nn::Conv2dOptions(16, 32, 3).stride(2).padding(1)), nn::ReLU(),  // (N, 32, 7, 7)
-                          nn::Flatten(), nn::Linear(32 * 7 * 7, 64), nn::ReLU(), nn::Linear(64, 10));
+    const std::int64_t a = scaled(16, width), b = scaled(32, width), c = scaled(64, width);
+    return nn::Sequential(nn::Conv2d(nn::Conv2dOptions(1, a, 5).stride(2).padding(2)), nn::ReLU(),  // (N, a, 14, 14)
+                          nn::Conv2d(nn::Conv2dOptions(a, b, 3).stride(2).padding(1)), nn::ReLU(),  // (N, b, 7, 7)
+                          nn::Flatten(), nn::Linear(b * 7 * 7, c), nn::ReLU(), nn::Linear(c, 10));
   }
 };
 

@@ -38,21 +38,22 @@ struct Monotone final : Problem {
     if (!states.back().starts_with("exp_avg_") && !states.back().starts_with("max_exp_avg_"))
       throw std::invalid_argument("monotone: " + std::string(optimizer.rule().name) +
                                   " keeps no moving average of squares; take a rule that does, such as adam");
-    const auto s = state(optimizer, states.size() - 1);
+    const auto s = optimizer_state(optimizer, states.size() - 1);
     for (std::size_t i = 0; i < s.size(); ++i) falls_ += s[i] < before_[i];
-    counted_ += std::ssize(s);
+    counted_ += static_cast<double>(s.size());
     std::copy(s.begin(), s.end(), before_.begin());
   }
 
+  std::vector<torch::Tensor> state() override { return {over(before_), over(falls_), over(counted_), over(last_)}; }
+
   /// f, and the share of weights and steps whose state fell.
-  Evaluation evaluate() override { return {last_, 100 * static_cast<double>(falls_) / static_cast<double>(counted_)}; }
+  Evaluation evaluate() override { return {last_, 100 * falls_ / counted_}; }
 
   Metric metric() const override { return {"falling steps", "%", false}; }
 
  private:
   std::vector<double> before_;
-  std::int64_t falls_ = 0, counted_ = 0;
-  double last_ = NAN;
+  double falls_ = 0, counted_ = 0, last_ = NAN;
 };
 
 }  // namespace adabelief::trials

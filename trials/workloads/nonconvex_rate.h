@@ -36,6 +36,8 @@ struct NonconvexRate final : Problem {
     return last_ = loss;
   }
 
+  std::vector<torch::Tensor> state() override { return {over(steps_), over(least_), over(last_)}; }
+
   /// f at the last step, and the least |gradient|^2 of T > 1 steps over log(T) / sqrt(T).
   Evaluation evaluate() override { return {last_, steps_ > 1 ? least_ * std::sqrt(steps_) / std::log(steps_) : NAN}; }
 

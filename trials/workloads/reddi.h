@@ -26,6 +26,8 @@ struct Reddi final : Problem {
 
   void after(const libtorch::AnyOptimizer&) override { x()[0] = std::clamp(x()[0], -1.0, 1.0); }
 
+  std::vector<torch::Tensor> state() override { return {over(steps_), over(regret_)}; }
+
   /// The distance to -1, and the mean regret of a step to it.
   Evaluation evaluate() override { return {x()[0] + 1, regret_ / steps_}; }
 

@@ -35,6 +35,8 @@ struct StableCurvature final : Problem {
     return loss;
   }
 
+  std::vector<torch::Tensor> state() override { return {over(curvatures_)}; }
+
   /// The loss of the weights that have not left, and the largest curvature up to which every weight has shrunk.
   Evaluation evaluate() override {
     const std::span<const double> x = this->x();

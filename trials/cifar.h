@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// CIFAR-10 and CIFAR-100 as the AdaBelief paper trains them.
+#pragma once
+
+#include "classification.h"
+
+namespace adabelief::trials {
+
+/// Zhuang et al., NeurIPS 2020, section 4, who took the training from AdaBound's authors: batches of 128, 4 pixels of
+/// padding with random crops, flips, 200 epochs. They divide pixels by 0.2, the mean of each image's own deviation,
+/// where this divides by that of all pixels, 0.25.
+struct PaperCifar : Classification {
+  PaperCifar(const Setup& setup, std::string_view data_name, Network network)
+      : Classification(setup, data_name, std::move(network), {.epochs = 200, .batch = 128, .pad = 4, .flip = true}) {}
+};
+
+}  // namespace adabelief::trials
