@@ -18,10 +18,13 @@
 #include <ctime>
 #include <fstream>
 #include <thread>
+#include <utility>
 
+#include "adabelief/text.h"
 #include "experiment.h"
 #include "terminal.h"
 #include "trial.h"
+#include "tuning.h"
 
 extern char** environ;
 
@@ -37,11 +40,15 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 // One trial of the plan, before, while and after its process runs.
 struct Entry {
   Trial trial;
-  fs::path record;
+  fs::path folder;             // that holds its records/, log/ and checkpoints/
+  bool needs_options = false;  // those that tuning is still to choose
+  Json chosen;                 // of a trial of tuned options: what the plan says of them
   enum { waiting, running, finished, diverged, stopped, crashed } state = waiting;
   double share = 0, seconds = 0, loss = 0;
   std::optional<double> metric;
   std::string metric_name, unit, why;
+  std::vector<std::string> notes;
+  double before = 0;     // the share that was done before this process saw it
   bool refused = false;  // it ended in order, with a message, before its first step
 
   pid_t pid = 0;
@@ -50,6 +57,8 @@ struct Entry {
   std::string line;  // what has come of an unfinished line
 
   bool done() const { return state == finished || state == diverged; }
+  fs::path record() const { return folder / "records" / (trial.run() + ".jsonl"); }
+  fs::path log() const { return folder / "log" / (trial.run() + ".txt"); }
 };
 
 // Starts a program in a group of its own, so that the terminal's Ctrl-C reaches this process alone. Returns an error
@@ -67,15 +76,17 @@ int start(const char* program, std::vector<std::string>& words, posix_spawn_file
   return error;
 }
 
-void spawn(Entry& e, const fs::path& folder, const fs::path& data_root) {
+void spawn(Entry& e, const CompareOptions& options) {
   std::vector<std::string> words = e.trial.arguments();
   words.insert(words.begin(), "adabelief");
-  words.insert(words.end(), {"--out", folder.string(), "--progress", "json"});
-  if (!data_root.empty()) words.insert(words.end(), {"--data", data_root.string()});
+  words.insert(words.end(),
+               {"--out", e.folder.string(), "--progress", "json", "--checkpoint", text(options.checkpoint_seconds)});
+  if (!options.data_root.empty()) words.insert(words.end(), {"--data", options.data_root.string()});
+  if (options.resume) words.emplace_back("--resume");
 
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw Error(fmt::format("cannot make a pipe: {}", std::strerror(errno)));
-  const std::string log = (folder / "log" / (e.trial.run() + ".txt")).string();
+  const std::string log = e.log().string();
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
@@ -102,7 +113,10 @@ void take(Entry& e, const std::string& line) {
       e.state = status == "finished" ? Entry::finished : status == "diverged" ? Entry::diverged : Entry::stopped;
     return;
   }
-  e.share = json["step"].get<double>() / json["steps"].get<double>();
+  if (json.contains("note")) return e.notes.push_back(json["note"]);
+  const double share = json["step"].get<double>() / json["steps"].get<double>();
+  if (e.share == 0) e.before = share;
+  e.share = share;
   e.seconds = json["seconds"];
   if (json["loss"].is_number()) e.loss = json["loss"];
   if (json["metric"].is_number()) e.metric = json["metric"];
@@ -111,7 +125,7 @@ void take(Entry& e, const std::string& line) {
 }
 
 // Reads what has come; at the end of the stream collects the process. Returns whether it has ended.
-bool read_from(Entry& e, const fs::path& folder) {
+bool read_from(Entry& e) {
   char buffer[4096];
   const ssize_t n = read(e.pipe, buffer, sizeof buffer);
   if (n < 0 && (errno == EINTR || errno == EAGAIN)) return false;
@@ -131,7 +145,7 @@ bool read_from(Entry& e, const fs::path& folder) {
     e.state = Entry::crashed;
     e.refused = WIFEXITED(status) && WEXITSTATUS(status) == 1 && e.share == 0;
     std::string last = e.why;
-    std::ifstream in(folder / "log" / (e.trial.run() + ".txt"));
+    std::ifstream in(e.log());
     for (std::string line; e.why.empty() && std::getline(in, line);) {
       if (!line.empty()) last = line;
     }
@@ -251,10 +265,13 @@ class Display {
 };
 
 // Seconds until all is done, from the share of the work that this process has seen done; 0 where not known yet.
-double time_left(const std::vector<Entry>& entries, double already, double started) {
-  double share = -already;
-  for (const Entry& e : entries) share += e.done() || e.state == Entry::crashed ? 1 : e.share;
-  const double rest = static_cast<double>(entries.size()) - already - share;
+double time_left(const std::vector<Entry>& entries, double started) {
+  double share = 0, rest = 0;
+  for (const Entry& e : entries) {
+    const double reached = e.done() || e.state == Entry::crashed ? 1 : e.share;
+    share += reached - e.before;
+    rest += 1 - reached;
+  }
   return share > 0.02 ? (now() - started) * rest / share : 0;
 }
 
@@ -303,6 +320,65 @@ fs::path choose_folder(const CompareOptions& options, const std::string& name) {
   return *std::max_element(found.begin(), found.end());
 }
 
+// What is run: the experiment's trials, those of tuning, and those with the options that it chooses.
+std::vector<Entry> entries_of(const Experiment& experiment, bool tune, const fs::path& folder) {
+  std::vector<Entry> entries;
+  const auto add = [&](const std::vector<Trial>& trials, const fs::path& place, bool needs_options) {
+    fs::create_directories(place / "records");
+    fs::create_directories(place / "log");
+    for (const Trial& trial : trials) {
+      Entry& e = entries.emplace_back();
+      e.trial = trial, e.folder = place, e.needs_options = needs_options;
+      if (fs::exists(e.record())) e.state = Entry::finished, e.share = e.before = 1;
+    }
+  };
+  add(experiment.trials, folder, false);
+  if (!tune) return entries;
+  add(experiment.tuning->trials, folder / "tuning", false);
+  add(experiment.tuning->tuned, folder, true);
+  return entries;
+}
+
+// Gives the trials that wait for tuning their options, once all tuning trials of their rule and workload have ended,
+// and writes into the plan what was chosen; returns whether that is news. Where a tuning trial crashed the budgets
+// would not be equal, so nothing is chosen.
+bool choose_options(std::vector<Entry>& entries, Json& plan) {
+  for (Entry& tuned : entries) {
+    if (!tuned.needs_options || tuned.state == Entry::crashed) continue;
+    std::vector<Trial> trials;
+    bool ended = true, crashed = false;
+    fs::path records;
+    for (const Entry& e : entries) {
+      if (e.trial.point == 0 || e.trial.workload != tuned.trial.workload || tuned_label(e.trial) != tuned.trial.label)
+        continue;
+      ended &= e.done() || e.state == Entry::crashed;
+      crashed |= e.state == Entry::crashed;
+      trials.push_back(e.trial);
+      records = e.folder / "records";
+    }
+    if (!ended) continue;
+    const auto chosen = crashed ? std::nullopt : choose(trials, records);
+    if (!chosen) {
+      if (!tuned.done()) {
+        tuned.state = Entry::crashed;
+        tuned.why =
+            crashed ? "not started, since a tuning trial crashed" : "not started, since all tuning trials diverged";
+      }
+      continue;
+    }
+    const Trial& best = trials[chosen->trial];
+    tuned.trial.settings = best.settings, tuned.needs_options = false;
+    tuned.chosen = {
+        {"label", best.label}, {"workload", best.workload}, {"point", best.point}, {"metric", chosen->metric}};
+    for (const auto& [name, value] : best.settings) tuned.chosen["options"][name] = value;
+  }
+  Json all = Json::array();
+  for (const Entry& e : entries) {
+    if (!e.chosen.is_null() && std::find(all.begin(), all.end(), e.chosen) == all.end()) all.push_back(e.chosen);
+  }
+  return std::exchange(plan["tuning"]["chosen"], all) != all;
+}
+
 }  // namespace
 
 fs::path new_run_folder(const std::string& name) {
@@ -349,23 +425,27 @@ int make_report(const std::vector<fs::path>& folders, const fs::path& out, bool 
 int compare(const CompareOptions& options) {
   fs::path folder;
   Experiment experiment;
+  Json plan;             // experiment.json
   if (options.resume) {  // the run keeps its own plan, whatever has become of the file since
-    const std::string name =
-        options.experiment.ends_with(".toml") ? fs::path(options.experiment).stem().string() : options.experiment;
+    const std::string name = run_name(options.experiment, options.reduced);
     folder = choose_folder(options, name);
-    const fs::path plan = folder / "experiment.json";
-    const Json kept = Json::parse(read_text(plan), nullptr, false);
-    if (!kept.is_object() || !kept.contains("name") || !kept.contains("toml"))
-      throw Error(fmt::format("{}: damaged; the run cannot go on", plan.string()));
-    if (kept["name"] != name)
-      throw Error(fmt::format("{} holds a run of {}, not of {}", folder.string(), kept["name"].dump(), name));
-    experiment = parse_experiment(name, kept["toml"], plan.string());
+    const fs::path file = folder / "experiment.json";
+    plan = Json::parse(read_text(file), nullptr, false);
+    if (!plan.is_object() || !plan.contains("name") || !plan.contains("toml"))
+      throw Error(fmt::format("{}: damaged; the run cannot go on", file.string()));
+    if (plan["name"] != name)
+      throw Error(fmt::format("{} holds a run of {}, not of {}", folder.string(), plan["name"].dump(), name));
+    experiment = parse_experiment(run_name(options.experiment, false), plan["toml"], file.string(), options.reduced);
+    experiment.given = options.experiment;
   } else {
-    experiment = read_experiment(options.experiment);
+    experiment = read_experiment(options.experiment, options.reduced);
+    plan = experiment.json(false);
     folder = choose_folder(options, experiment.name);
   }
+  const bool tune = options.tune || plan.contains("tuning");
+  if (tune && !experiment.tuning)
+    throw Error(fmt::format("{} has no table [tuning], so there is nothing to tune; leave --tune", options.experiment));
   fs::create_directories(folder / "records");
-  fs::create_directories(folder / "log");
   // The trials inherit the lock: where this process is killed they end a moment later, and must not meet their
   // successors.
   const int lock = open((folder / "lock").c_str(), O_CREAT | O_RDWR, 0644);
@@ -374,15 +454,16 @@ int compare(const CompareOptions& options) {
     if (tries == 0) throw Error(fmt::format("{}: another adabelief is running it", folder.string()));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  if (!options.resume) write_file(folder / "experiment.json", experiment.json().dump(1) + "\n");
-
-  std::vector<Entry> entries;
-  for (const Trial& trial : experiment.trials) {
-    Entry& e = entries.emplace_back();
-    e.trial = trial;
-    e.record = folder / "records" / (trial.run() + ".jsonl");
-    if (fs::exists(e.record)) e.state = Entry::finished, e.share = 1;
+  const auto write_plan = [&] { write_file(folder / "experiment.json", plan.dump(1) + "\n"); };
+  if (tune && !plan.contains("tuning")) {  // a run that went without it may be tuned later
+    const Json tuned = experiment.json(true);
+    for (const char* key : {"command", "trials", "tuning"}) plan[key] = tuned[key];
+    write_plan();
+  } else if (!options.resume) {
+    write_plan();
   }
+
+  std::vector<Entry> entries = entries_of(experiment, tune, folder);
   const auto already =
       static_cast<double>(std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.done(); }));
   const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -406,9 +487,10 @@ int compare(const CompareOptions& options) {
       int running = 0;
       for (const Entry& e : entries) running += e.pipe >= 0;
       if (!stop_wanted()) {
+        if (tune && choose_options(entries, plan)) write_plan();
         for (Entry& e : entries) {
           if (give_up || running >= jobs) break;
-          if (e.state == Entry::waiting) spawn(e, folder, options.data_root), ++running;
+          if (e.state == Entry::waiting && !e.needs_options) spawn(e, options), ++running;
         }
       } else if (signals > seen || (asked > 0 && now() - asked > 10)) {
         // The first signal asks; a second one, or ten seconds without an answer, ends them.
@@ -426,25 +508,29 @@ int compare(const CompareOptions& options) {
       for (Entry& e : entries) {
         const bool ready = std::any_of(polled.begin(), polled.end(),
                                        [&](const pollfd& p) { return p.fd == e.pipe && p.revents != 0; });
-        if (e.pipe < 0 || !ready || !read_from(e, folder)) continue;
+        if (e.pipe < 0 || !ready || !read_from(e)) continue;
         if (e.state == Entry::crashed && stop_wanted()) e.state = Entry::stopped;
         // What the first trial refuses, such as a folder without data, all others would.
         give_up |= e.refused && std::none_of(entries.begin(), entries.end(),
                                              [](const Entry& other) { return other.done() || other.share > 0; });
-        display.ended(entries, e, stop_wanted() ? 0 : time_left(entries, already, started));
+        display.ended(entries, e, stop_wanted() ? 0 : time_left(entries, started));
       }
-      display.draw(entries, stop_wanted() ? 0 : time_left(entries, already, started), false);
+      display.draw(entries, stop_wanted() ? 0 : time_left(entries, started), false);
     }
     display.draw(entries, 0, true);
   }
 
   const auto over = std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.done(); });
+  if (over == std::ssize(entries)) {  // of trials that were killed after their last line
+    for (const Entry& e : entries) fs::remove_all(e.folder / "checkpoints");
+  }
   if (stop_wanted()) {
-    fmt::print(stderr,
-               "stopped: {} of {} trials are finished and kept in {}; go on with: adabelief compare {} --resume{}{}\n",
-               over, entries.size(), folder.string(), options.experiment,
-               options.out.empty() ? "" : " --out " + folder.string(),
-               options.data_root.empty() ? "" : " --data " + options.data_root.string());
+    fmt::print(
+        stderr,
+        "stopped: {} of {} trials are finished and kept in {}; go on with: adabelief compare {} --resume{}{}{}\n", over,
+        entries.size(), folder.string(), options.experiment, options.reduced ? " --reduced" : "",
+        options.out.empty() ? "" : " --out " + folder.string(),
+        options.data_root.empty() ? "" : " --data " + options.data_root.string());
     return 130;
   }
   const int report = over > 0 ? make_report({folder}, {}, options.quiet, false) : 1;
@@ -454,7 +540,11 @@ int compare(const CompareOptions& options) {
     if (e.state != Entry::crashed) continue;
     status = 1;
     fmt::print(stderr, "adabelief: {} seed {} crashed: {} (whole log: {})\n", e.trial.title(), e.trial.seed, e.why,
-               (folder / "log" / (e.trial.run() + ".txt")).string());
+               e.log().string());
+  }
+  for (const Entry& e : entries) {
+    for (const std::string& note : e.notes)
+      fmt::print(stderr, "adabelief: {} seed {}: {}\n", e.trial.title(), e.trial.seed, note);
   }
   if (give_up) fmt::print(stderr, "adabelief: the other trials were not started; go on by --resume\n");
   return status;

@@ -12,7 +12,10 @@ struct CompareOptions {
   std::string experiment;           ///< a name or a path that ends in .toml
   std::filesystem::path out;        ///< the run's folder; empty: runs/NAME/TIME
   std::filesystem::path data_root;  ///< empty: the places that data/dataset.h names
+  bool reduced = false;             ///< by the experiment's table [reduced]
+  bool tune = false;                ///< tune each rule that has a search space, and train it with what is found too
   bool resume = false;              ///< go on with `out`, else with the newest run of the experiment
+  double checkpoint_seconds = 60;   ///< between the checkpoints of a trial; 0: one after every step
   int jobs = 0;                     ///< trials at once; 0: as many as the cores hold
   bool quiet = false;
 };

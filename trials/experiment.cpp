@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
 #include "adabelief/any.h"
 #include "adabelief/text.h"
+#include "tuning.h"
 
 namespace adabelief::trials {
 namespace {
@@ -119,42 +121,109 @@ T positive(Table& table, std::string_view key, T fallback) {
   return static_cast<T>(value.value_or(fallback));
 }
 
+std::vector<std::int64_t> read_seeds(Table& table) {
+  auto seeds = table.list<std::int64_t>("seeds", "whole numbers");
+  if (std::set(seeds.begin(), seeds.end()).size() != seeds.size())
+    table.fail(table.find("seeds"), "seeds has one twice");
+  return seeds;
+}
+
+// A rule's search = { lr = [1e-4, 1e-1, "log"], momentum = [0.8, 0.99, "linear"], decay = ["coupled", "decoupled"] },
+// every point of which the rule must take.
+std::vector<Search> read_search(Table& rule, const std::string& file, const Trial& entry) {
+  std::vector<Search> space;
+  const toml::node* node = rule.find("search");
+  if (node == nullptr) return space;
+  if (!node->is_table()) rule.fail(node, "rules.search must be a table, such as { lr = [1e-4, 1e-1, \"log\"] }");
+  Table table(*node->as_table(), file, "rules.search.");
+  for (const auto& [key, value] : *node->as_table()) {
+    const auto refuse = [&] {
+      table.fail(&value,
+                 fmt::format("rules.search.{} must be [low, high, \"log\" or \"linear\"] or a list of texts, got {}",
+                             key.str(), Table::shown(value)));
+    };
+    const toml::array* list = value.as_array();
+    if (list == nullptr || list->empty()) refuse();
+    Search search;
+    search.option = std::string(key.str());
+    if (list->size() == 3 && list->get(0)->is_number() && list->get(1)->is_number() && list->get(2)->is_string()) {
+      search.low = *list->get(0)->value<double>(), search.high = *list->get(1)->value<double>();
+      const auto scale = *list->get(2)->value<std::string>();
+      search.log = scale == "log";
+      if ((!search.log && scale != "linear") || !(search.low < search.high) || (search.log && !(search.low > 0)))
+        refuse();
+    } else {
+      for (const toml::node& choice : *list) {
+        if (!choice.is_string()) refuse();
+        search.choices.push_back(*choice.value<std::string>());
+      }
+    }
+    const auto words = search.choices.empty() ? std::vector{text(search.low), text(search.high)} : search.choices;
+    for (const std::string& word : words) {
+      try {
+        Options(find_rule(entry.rule)).set(search.option, word);
+      } catch (const std::invalid_argument& error) {
+        table.fail(&value, error.what());
+      }
+    }
+    space.push_back(std::move(search));
+  }
+  return space;
+}
+
 }  // namespace
 
-Json Experiment::json() const {
+Json Experiment::json(bool tune) const {
   const bool several = workloads.size() > 1;
   Json all = Json::array();
-  for (const Trial& trial : trials) {
-    Json one{{"run", trial.run()}, {"label", trial.label}, {"rule", trial.rule}, {"seed", trial.seed}};
-    if (several) one["workload"] = trial.workload;
-    all.push_back(one);
-  }
-  Json json{{"name", name},
-            {"title", title},
-            {"description", description},
-            {"workload", several ? Json(workloads) : Json(workloads.front())},
-            {"command", "adabelief compare " + given}};
+  const auto list = [&](const std::vector<Trial>& trials, bool tuned) {
+    for (const Trial& trial : trials) {
+      Json one{{"run", trial.run()}, {"label", trial.label}, {"rule", trial.rule}, {"seed", trial.seed}};
+      if (several) one["workload"] = trial.workload;
+      if (tuned) one["tuned"] = true;
+      all.push_back(one);
+    }
+  };
+  list(trials, false);
+  if (tune) list(tuning->tuned, true);
+  Json json{
+      {"name", name},
+      {"title", title},
+      {"description", description},
+      {"workload", several ? Json(workloads) : Json(workloads.front())},
+      {"command", "adabelief compare " + given + (reduced.is_null() ? "" : " --reduced") + (tune ? " --tune" : "")}};
   if (!baseline.empty()) json["baseline"] = baseline;
   if (!target.is_null()) json["target"] = target;
   if (!paper.is_null()) json["paper"] = paper;
   if (!published.is_null()) json["published"] = published;
   if (!claims.is_null()) json["claims"] = claims;
+  if (!reduced.is_null()) json["reduced"] = reduced;
+  if (tune) {
+    json["tuning"] = {
+        {"trials", tuning->budget}, {"seed", tuning->seed}, {"search", tuning->search}, {"chosen", Json::array()}};
+  }
   json["toml"] = toml;
   json["trials"] = all;
   return json;
 }
 
-Experiment parse_experiment(const std::string& name, const std::string& text, const std::string& file) {
+std::string run_name(const std::string& name_or_path, bool reduced) {
+  const bool path = name_or_path.ends_with(".toml");
+  return (path ? std::filesystem::path(name_or_path).stem().string() : name_or_path) + (reduced ? "-reduced" : "");
+}
+
+Experiment parse_experiment(const std::string& name, const std::string& source, const std::string& file, bool reduced) {
   toml::table parsed;
   try {
-    parsed = toml::parse(text, file);
+    parsed = toml::parse(source, file);
   } catch (const toml::parse_error& error) {
     throw Error(fmt::format("{}:{}: {}", file, error.source().begin.line, error.description()));
   }
   Table root(parsed, file, "");
   Experiment e;
-  e.name = e.given = name;
-  e.toml = text;
+  e.name = run_name(name, reduced);
+  e.given = name;
+  e.toml = source;
   e.title = root.need<std::string>("title", "a line that says what is compared");
   e.description = root.get<std::string>("description", "text").value_or("");
   // A name or a list of names, each one of `known`; an empty list where the key is missing.
@@ -177,7 +246,7 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
 
   Trial base;
   base.names_workload = e.workloads.size() > 1;
-  base.experiment = name;
+  base.experiment = e.name;
   base.epochs = positive<std::int64_t>(root, "epochs", 0);
   base.batch = positive<std::int64_t>(root, "batch", 0);
   base.threads = positive<int>(root, "threads", 1);
@@ -186,6 +255,55 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
   base.precision = root.get<std::string>("precision", "one of " + join(Trial::precisions)).value_or(base.precision);
   if (std::find(Trial::precisions.begin(), Trial::precisions.end(), base.precision) == Trial::precisions.end()) {
     root.fail(root.find("precision"), unknown("precision", base.precision, Trial::precisions));
+  }
+  base.train = positive<std::int64_t>(root, "train", 0);
+  const auto read_width = [](Table& table, double fallback) {
+    const auto width = table.get<double>("width", "a number above 0");
+    if (width && !(*width > 0)) table.fail(table.find("width"), fmt::format("width must be above 0, got {}", *width));
+    return width.value_or(fallback);
+  };
+  base.width = read_width(root, 1);
+  auto seeds = read_seeds(root);
+  if (seeds.empty()) root.fail(root.find("seeds"), "seeds is missing: a list of whole numbers, such as [1, 2, 3]");
+
+  const std::int64_t full_epochs = base.epochs;
+  std::map<std::string, Trial> less_of;  // each workload in the reduced profile
+  if (const toml::node* node = root.find("reduced")) {
+    if (!node->is_table())
+      root.fail(node, "reduced must be a table, [reduced], with epochs, train, width, batch, seeds");
+    Table table(*node->as_table(), file, "reduced.");
+    const auto lessen = [&](Table& table, Trial less) {
+      less.epochs = positive(table, "epochs", less.epochs);
+      less.train = positive(table, "train", less.train);
+      less.batch = positive(table, "batch", less.batch);
+      less.width = read_width(table, less.width);
+      if (less.epochs != base.epochs && base.epochs == 0)
+        table.fail(table.find("epochs"),
+                   "reduced.epochs needs the experiment's own epochs, by which schedules are scaled");
+      return less;
+    };
+    Trial less = lessen(table, base);
+    less.reduced = true;
+    const auto fewer = read_seeds(table);
+    for (const std::string& workload : e.workloads) {
+      const toml::node* own = table.find(workload);
+      if (own == nullptr) continue;
+      if (!own->is_table()) table.fail(own, fmt::format("reduced.{} must be a table, as [reduced] is", workload));
+      Table given(*own->as_table(), file, fmt::format("reduced.{}.", workload));
+      less_of[workload] = lessen(given, less);
+      given.done();
+    }
+    table.done();
+    if (reduced) {
+      for (const std::string& workload : e.workloads) less_of.try_emplace(workload, less);
+      base = less;
+      if (!fewer.empty()) seeds = fewer;
+      std::ostringstream json;
+      json << toml::json_formatter(*node->as_table());
+      e.reduced = Json::parse(json.str());
+    }
+  } else if (reduced) {
+    root.fail(nullptr, "no table [reduced], so there is no reduced profile; leave --reduced");
   }
   const auto read_states = [&](Table& table, std::string& into) {
     into = table.get<std::string>("states", "one of " + join(state_type_names)).value_or(into);
@@ -212,9 +330,22 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
     }
   };
   read_schedule(root, base.schedule);
-  const auto seeds = root.list<std::int64_t>("seeds", "whole numbers");
-  if (seeds.empty()) root.fail(root.find("seeds"), "seeds is missing: a list of whole numbers, such as [1, 2, 3]");
-  if (std::set(seeds.begin(), seeds.end()).size() != seeds.size()) root.fail(root.find("seeds"), "seeds has one twice");
+
+  if (const toml::node* node = root.find("tuning")) {
+    if (!node->is_table()) root.fail(node, "tuning must be a table, [tuning], with trials = a number");
+    Table table(*node->as_table(), file, "tuning.");
+    if (table.find("trials") == nullptr) table.fail(nullptr, "tuning.trials is missing: how many each rule has");
+    e.tuning = Tuning{.budget = positive(table, "trials", 1),
+                      .seed = table.get<std::int64_t>("seed", "a whole number").value_or(0),
+                      .search = Json::array(),
+                      .trials = {},
+                      .tuned = {}};
+    table.done();
+    if (std::find(seeds.begin(), seeds.end(), e.tuning->seed) != seeds.end())
+      table.fail(table.find("seed"),
+                 fmt::format("tuning.seed must be none of the experiment's seeds, got {}", e.tuning->seed));
+  }
+  std::vector<std::vector<Search>> spaces;  // of the entries below
 
   const toml::node* rules = root.find("rules");
   if (rules == nullptr || !rules->is_array_of_tables()) {
@@ -232,7 +363,7 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
         if (!settings->is_table()) table.fail(settings, "rules.options must be a table, such as { lr = 1e-3 }");
         for (const auto& [key, value] : *settings->as_table()) {
           const std::string word = value.is_string()   ? *value.value<std::string>()
-                                   : value.is_number() ? adabelief::text(*value.value<double>())
+                                   : value.is_number() ? text(*value.value<double>())
                                                        : Table::shown(value);
           try {
             options.set(key.str(), word);
@@ -245,6 +376,9 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
     } catch (const std::invalid_argument& error) {
       table.fail(table.find("rule"), error.what());
     }
+    const std::vector<Search> space = read_search(table, file, entry);
+    if (!space.empty() && !e.tuning)
+      table.fail(table.find("search"), "rules.search needs the table [tuning] with trials = a number");
     read_schedule(table, entry.schedule);  // in place of the experiment's
     read_states(table, entry.states);
     entry.average = table.get<bool>("average", "true or false").value_or(false);
@@ -257,27 +391,69 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
       table.fail(&node, error.what());
     }
     for (const std::string& workload : trained) {
-      entry.workload = workload;
-      for (const Trial& other : entries) {
-        if (other.run() == entry.run())
-          table.fail(&node, fmt::format("the labels {} and {} name one record, {}; give each rule its own label",
-                                        other.label, entry.label, entry.run()));
+      Trial one = entry;
+      one.workload = workload;
+      if (reduced) {
+        const Trial& less = less_of.at(workload);
+        one.epochs = less.epochs, one.train = less.train, one.batch = less.batch, one.width = less.width;
+        const double share = full_epochs > 0 ? static_cast<double>(less.epochs) / static_cast<double>(full_epochs) : 1;
+        one.schedule.warmup *= share;
+        for (double& epoch : one.schedule.at) epoch *= share;
       }
-      entries.push_back(entry);
+      for (const Trial& other : entries) {
+        if (other.run() == one.run())
+          table.fail(&node, fmt::format("the labels {} and {} name one record, {}; give each rule its own label",
+                                        other.label, one.label, one.run()));
+      }
+      entries.push_back(one);
+      spaces.push_back(space);
     }
   }
   for (const std::string& workload : e.workloads) {
     if (std::none_of(entries.begin(), entries.end(), [&](const Trial& entry) { return entry.workload == workload; }))
       root.fail(root.find("workload"), fmt::format("no rule trains {}", workload));
   }
-  for (const std::int64_t seed : seeds) {
-    for (const std::string& workload : e.workloads) {
-      for (Trial trial : entries) {
-        if (trial.workload != workload) continue;
-        trial.seed = seed;
-        e.trials.push_back(std::move(trial));
+  const auto seed_by_seed = [&](const std::vector<Trial>& entries) {
+    std::vector<Trial> trials;
+    for (const std::int64_t seed : seeds) {
+      for (const std::string& workload : e.workloads) {
+        for (Trial trial : entries) {
+          if (trial.workload != workload) continue;
+          trial.seed = seed;
+          trials.push_back(std::move(trial));
+        }
       }
     }
+    return trials;
+  };
+  e.trials = seed_by_seed(entries);
+  if (e.tuning) {
+    std::vector<Trial> tuned;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (spaces[i].empty()) continue;
+      Json one{{"label", entries[i].label}, {"rule", entries[i].rule}};
+      if (base.names_workload) one["workload"] = entries[i].workload;
+      for (const Search& search : spaces[i]) one["search"][search.option] = search.json();
+      e.tuning->search.push_back(one);
+      tuned.push_back(entries[i]);
+      tuned.back().label = tuned_label(entries[i]);
+      for (const Trial& other : entries) {
+        if (other.run() == tuned.back().run())
+          root.fail(root.find("tuning"),
+                    fmt::format("the label {} is that of a tuned rule; give it another", other.label));
+      }
+    }
+    for (int point = 1; point <= e.tuning->budget; ++point) {
+      for (std::size_t i = 0; i < entries.size(); ++i) {
+        if (spaces[i].empty()) continue;
+        Trial& trial = e.tuning->trials.emplace_back(entries[i]);
+        trial.tuning = true, trial.point = point, trial.seed = e.tuning->seed;
+        change(trial, settings_at(spaces[i], point));
+      }
+    }
+    e.tuning->tuned = seed_by_seed(tuned);
+    if (tuned.empty())
+      root.fail(root.find("tuning"), "no rule has a search space: search = { lr = [1e-4, 1e-1, \"log\"] }");
   }
 
   const auto labelled = [&](Table& table, std::string_view key, const std::string& label) {
@@ -366,9 +542,10 @@ Experiment parse_experiment(const std::string& name, const std::string& text, co
   return e;
 }
 
-Experiment read_experiment(const std::string& name_or_path) {
+Experiment read_experiment(const std::string& name_or_path, bool reduced) {
   if (name_or_path.ends_with(".toml")) {
-    Experiment e = parse_experiment(std::filesystem::path(name_or_path).stem(), read_file(name_or_path), name_or_path);
+    Experiment e =
+        parse_experiment(std::filesystem::path(name_or_path).stem(), read_file(name_or_path), name_or_path, reduced);
     e.given = name_or_path;
     return e;
   }
@@ -380,7 +557,7 @@ Experiment read_experiment(const std::string& name_or_path) {
     throw Error(unknown("experiment", name_or_path, names) +
                 ". An experiment of your own is given by its path, which ends in .toml");
   }
-  return parse_experiment(name_or_path, read_file(path), path.string());
+  return parse_experiment(name_or_path, read_file(path), path.string(), reduced);
 }
 
 std::vector<std::pair<std::string, std::string>> experiments() {

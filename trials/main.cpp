@@ -118,10 +118,25 @@ int advise(const std::string& rule_name, const std::vector<std::string>& words) 
 struct TrainOptions {
   Trial trial;
   std::vector<std::string> set;
-  fs::path out, data_root;
+  RunOptions run;  // its folder is empty where it is to be found or made
   std::string progress = "auto";
   bool quiet = false;
 };
+
+// The newest run of this trial that has not finished.
+fs::path unfinished_run(const Trial& trial) {
+  const fs::path home = fs::path("runs") / trial.workload;
+  fs::path newest;
+  if (fs::is_directory(home)) {
+    for (const auto& entry : fs::directory_iterator(home)) {
+      if (fs::exists(entry.path() / "records" / (trial.run() + ".jsonl.part"))) newest = std::max(newest, entry.path());
+    }
+  }
+  if (newest.empty())
+    throw Error(fmt::format("no unfinished training of {} under {} to resume; without --resume one begins", trial.run(),
+                            home.string()));
+  return newest;
+}
 
 int train(TrainOptions o) {
   for (const std::string& word : o.set) o.trial.settings.push_back(setting(word));
@@ -129,7 +144,8 @@ int train(TrainOptions o) {
     o.trial.label = o.trial.rule;
     for (const std::string& word : o.set) o.trial.label += " " + word;
   }
-  const fs::path folder = o.out.empty() ? new_run_folder(o.trial.workload) : o.out;
+  const bool named = !o.run.folder.empty();
+  if (!named) o.run.folder = o.run.resume ? unfinished_run(o.trial) : new_run_folder(o.trial.workload);
   const bool json = o.progress == "json", live = !json && !o.quiet && terminal::live(1);
   if (json) prctl(PR_SET_PDEATHSIG, SIGTERM);  // a trial of a comparison ends with it, however that ended
   catch_stop_signals(!json);
@@ -139,7 +155,15 @@ int train(TrainOptions o) {
   auto shown = Clock::time_point{};
   double metric_shown = NAN;
   terminal::Board board(1);
-  const auto report = [&](const Progress& p) {
+  o.run.stop = stop_wanted;
+  o.run.note = [&](const std::string& note) {
+    if (json) {
+      fmt::print("{}\n", Json{{"note", note}}.dump(-1, ' ', false, Json::error_handler_t::replace));
+      std::fflush(stdout);
+    }
+    fmt::print(stderr, "adabelief: {}\n", note);
+  };
+  o.run.report = [&](const Progress& p) {
     const bool last = p.step == p.steps, news = p.metric && *p.metric != metric_shown;
     const auto now = Clock::now();
     if (!last && now - shown < std::chrono::milliseconds(live || json ? 200 : 10'000) && !(news && !live)) return;
@@ -173,7 +197,7 @@ int train(TrainOptions o) {
 
   Outcome outcome;
   try {
-    outcome = run(o.trial, folder, o.data_root, report, stop_wanted);
+    outcome = run(o.trial, o.run);
   } catch (const std::exception& error) {  // the log may lie on the full disk that it would tell of
     const Json failed{{"status", "failed"}, {"reason", error.what()}};
     if (json) fmt::print("{}\n", failed.dump(-1, ' ', false, Json::error_handler_t::replace));
@@ -184,7 +208,8 @@ int train(TrainOptions o) {
     return 0;
   }
   if (outcome.status == "stopped") {
-    fmt::print(stderr, "stopped; what was recorded is in {}\n", outcome.record.string());
+    fmt::print(stderr, "stopped after step {}; go on by --resume{}; what was recorded is in {}\n", outcome.step,
+               named ? " --out " + o.run.folder.string() : "", outcome.record.string());
     return 130;
   }
   if (outcome.status == "diverged") fmt::print(stderr, "diverged: {}\n", outcome.reason);
@@ -231,6 +256,15 @@ CLI::Validator whole(std::int64_t least, std::int64_t most = 1'000'000'000) {
           },
           ""};
 }
+
+const CLI::Validator seconds{[](std::string& word) -> std::string {
+                               double value = 0;
+                               const char* end = word.data() + word.size();
+                               const auto [read, error] = std::from_chars(word.data(), end, value);
+                               if (error == std::errc{} && read == end && 0 <= value && value < INFINITY) return "";
+                               return fmt::format("must be a number of seconds in [0, inf), got {}", word);
+                             },
+                             ""};
 
 int program(int argc, char** argv) {
   CLI::App app{"AdaBelief and its rivals: train, compare, report.", "adabelief"};
@@ -297,10 +331,18 @@ int program(int argc, char** argv) {
   train_command->add_flag("--tuning", t.trial.tuning,
                           "Keep a part of the training data apart, and evaluate on it in place of the test data");
   train_command->add_option("--label", t.trial.label, "Name in reports; else made of the rule and --set");
-  train_command->add_option("--out", t.out, "Folder for the record; else runs/WORKLOAD/TIME");
-  train_command->add_option("--data", t.data_root, data_help);
+  const char* every_help = "Seconds between the checkpoints that --resume goes on from; 0: one after every step";
+  train_command->add_flag("--resume", t.run.resume, "Go on with the newest such training that was stopped or killed");
+  train_command->add_option("--checkpoint", t.run.checkpoint_seconds, every_help)
+      ->type_name("SECONDS")
+      ->capture_default_str()
+      ->check(seconds);
+  train_command->add_option("--out", t.run.folder, "Folder for the record; else runs/WORKLOAD/TIME");
+  train_command->add_option("--data", t.run.data_root, data_help);
   train_command->add_flag("--quiet", t.quiet, "Print the record's path only");
   train_command->add_option("--experiment", t.trial.experiment)->group("");
+  train_command->add_flag("--reduced", t.trial.reduced)->group("");
+  train_command->add_option("--point", t.trial.point)->group("");
   train_command->add_flag("--name-workload", t.trial.names_workload)->group("");
   train_command->add_option("--progress", t.progress)->group("");
 
@@ -310,7 +352,14 @@ int program(int argc, char** argv) {
   compare_command
       ->add_option("EXPERIMENT", c.experiment, "A name (adabelief list experiments), or a path that ends in .toml")
       ->required();
+  compare_command->add_flag("--reduced", c.reduced, "Smaller and shorter, as the experiment's table [reduced] has it");
+  compare_command->add_flag("--tune", c.tune,
+                            "Tune the rules by as many trials each, and train them with the options found too");
   compare_command->add_flag("--resume", c.resume, "Go on with the experiment's newest run, or with that in --out");
+  compare_command->add_option("--checkpoint", c.checkpoint_seconds, every_help)
+      ->type_name("SECONDS")
+      ->capture_default_str()
+      ->check(seconds);
   compare_command->add_option("--out", c.out, "The run's folder; else runs/EXPERIMENT/TIME");
   compare_command->add_option("--jobs", c.jobs, "Trials at once; 0: as many as the cores hold")->check(whole(0));
   compare_command->add_option("--data", c.data_root, data_help);

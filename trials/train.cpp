@@ -15,8 +15,10 @@
 #include "adabelief/adabelief.h"
 #include "adabelief/libtorch.h"
 #include "adabelief/text.h"
+#include "checkpoint.h"
 #include "clock.h"
 #include "commit.h"
+#include "data/dataset.h"
 #include "pictures.h"
 #include "random.h"
 #include "trial.h"
@@ -77,16 +79,21 @@ Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); 
 // Lines of JSON in FILE.part, which is renamed to FILE when the last line is written.
 class Record {
  public:
-  explicit Record(std::filesystem::path path) : path_(std::move(path)), part_(path_.string() + ".part") {
+  // Begins with these lines.
+  Record(std::filesystem::path path, std::string text)
+      : path_(std::move(path)), part_(path_.string() + ".part"), text_(std::move(text)) {
     std::filesystem::create_directories(path_.parent_path());
     out_.open(part_, std::ios::trunc);
+    out_ << text_ << std::flush;
     check();
   }
 
   // Flushed: a reader may follow, and a kill loses nothing. Text of the user's may be no UTF-8.
   void line(const Json& json) {
-    out_ << json.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+    const std::string line = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    out_ << line << std::flush;
     check();
+    text_ += line;
   }
 
   void end(const Json& json) {
@@ -97,6 +104,7 @@ class Record {
 
   const std::filesystem::path& path() const { return path_; }
   const std::filesystem::path& part() const { return part_; }
+  const std::string& text() const { return text_; }
 
  private:
   void check() const {
@@ -104,8 +112,19 @@ class Record {
   }
 
   std::filesystem::path path_, part_;
+  std::string text_;  // all lines so far
   std::ofstream out_;
 };
+
+// Of the tensors' numbers, in their order and that of their indices.
+std::string fingerprint(const std::vector<torch::Tensor>& tensors) {
+  data::Sha256 sum;
+  for (const torch::Tensor& tensor : tensors) {
+    const torch::Tensor plain = tensor.detach().contiguous();
+    sum.update({static_cast<const std::uint8_t*>(plain.const_data_ptr()), plain.nbytes()});
+  }
+  return sum.digits();
+}
 
 constexpr std::uint64_t step_key = 101, evaluation_key = 102;  // those of the workloads are less
 
@@ -114,7 +133,7 @@ constexpr std::uint64_t step_key = 101, evaluation_key = 102;  // those of the w
 std::span<const WorkloadInfo> workloads() {
   static const auto infos = [] {
     std::vector<WorkloadInfo> infos;
-    for (const Maker& maker : makers()) infos.push_back(maker.info);
+    for (const Maker& maker : makers()) infos.push_back({maker.name, maker.summary});
     return infos;
   }();
   return infos;
@@ -122,11 +141,10 @@ std::span<const WorkloadInfo> workloads() {
 
 namespace {
 
-Outcome train(const Trial& trial, const std::filesystem::path& folder, const std::filesystem::path& data_root,
-              const std::function<void(const Progress&)>& report, const std::function<bool()>& stop) {
+Outcome train(const Trial& trial, const RunOptions& run) {
   // All that a user may have got wrong is found before anything is written.
   const auto all = makers();
-  const auto made = std::find_if(all.begin(), all.end(), [&](const Maker& m) { return m.info.name == trial.workload; });
+  const auto made = std::find_if(all.begin(), all.end(), [&](const Maker& m) { return m.name == trial.workload; });
   if (made == all.end()) {
     std::vector<std::string_view> names;
     for (const WorkloadInfo& workload : workloads()) names.push_back(workload.name);
@@ -137,7 +155,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
 
   at::set_num_threads(trial.threads);
   torch::manual_seed(trial.seed);
-  const auto workload = made->make({.data_root = data_root,
+  const auto workload = made->make({.data_root = run.data_root,
                                     .seed = trial.seed,
                                     .epochs = trial.epochs,
                                     .batch = trial.batch,
@@ -170,9 +188,8 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                      last = trial.max_steps > 0 ? std::min(steps, trial.max_steps) : steps;
   const Metric metric = workload->metric();
 
-  const std::filesystem::path path = folder / "records" / (trial.run() + ".jsonl");
+  const std::filesystem::path path = run.folder / "records" / (trial.run() + ".jsonl");
   if (std::filesystem::exists(path)) throw Error(path.string() + " is there already; give another --label or --out");
-  Record record(path);
   Json config(
       {{"type", "config"},
        {"record", 1},
@@ -206,6 +223,8 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
        {"data", {{"name", workload->data_name()}, {"sha256", workload->data_sha256()}}},
        {"started", now()}});
   if (trial.tuning) config["tuning"] = true;
+  if (trial.point > 0) config["point"] = trial.point;
+  if (trial.reduced) config["reduced"] = true;
   if (trial.train > 0) config["train"] = trial.train;
   if (trial.width != 1) config["width"] = trial.width;
   if (trial.average) config["average"] = true;
@@ -213,11 +232,44 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   if (metric.goal) config["metric"]["goal"] = *metric.goal;
   if (const Json details = workload->details(); !details.is_null()) config.update(details);
   if (const Json surface = workload->surface(); !surface.is_null()) config["surface"] = surface;
-  record.line(config);
+  const auto note = [&](const std::string& what) {
+    if (run.note) run.note(what);
+  };
+  Checkpoints checkpoints(run.folder, trial.run(), note);
+  std::optional<Checkpoint> begun;
+  if (run.resume) {
+    begun = checkpoints.load(config, *workload, *optimizer);
+    if (!begun && std::filesystem::exists(path.string() + ".part"))
+      note(path.string() + ".part: no checkpoint to go on from; the trial begins anew");
+  } else if (checkpoints.newest() > 0) {
+    throw Error(path.string() + ".part has a checkpoint after step " + std::to_string(checkpoints.newest()) +
+                "; go on from it by --resume, or give another --label or --out");
+  }
+  Record record(path, begun ? begun->record : "");
+  if (!begun) record.line(config);
 
   double seconds = 0, optimizer_seconds = 0, data_seconds = 0, loss_sum = 0, recent = NAN;
   std::int64_t loss_count = 0, t = 0;
   std::optional<double> last_metric;
+  if (begun) {
+    const Json& counters = begun->counters;
+    t = begun->step;
+    seconds = counters["seconds"], optimizer_seconds = counters["optimizer_seconds"];
+    data_seconds = counters["data_seconds"];
+    loss_sum = counters["loss_sum"], loss_count = counters["loss_count"];
+    if (!counters["recent"].is_null()) recent = counters["recent"];
+    if (!counters["metric"].is_null()) last_metric = counters["metric"];
+  }
+  const auto save = [&] {
+    const Json counters{{"seconds", seconds},
+                        {"optimizer_seconds", optimizer_seconds},
+                        {"data_seconds", data_seconds},
+                        {"loss_sum", loss_sum},
+                        {"loss_count", loss_count},
+                        {"recent", number(recent)},
+                        {"metric", last_metric ? Json(*last_metric) : Json()}};
+    checkpoints.save({t, counters, record.text()}, *workload, *optimizer);
+  };
   // What a step draws depends on the seed and the step alone, as in a trial that began there.
   const auto seed_generator = [&](std::uint64_t purpose) {
     torch::manual_seed(Random(static_cast<std::uint64_t>(trial.seed), purpose, static_cast<std::uint64_t>(t)).next());
@@ -243,7 +295,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     record.line(line);
     if (const Workload::Samples samples = workload->samples(); samples.images.defined()) {
       const std::string file = "samples/" + trial.run() + "/" + six_digits(t) + ".png";
-      write_grid(folder / file, samples.images, samples.columns);
+      write_grid(run.folder / file, samples.images, samples.columns);
       record.line({{"type", "samples"}, {"step", t}, {"file", file}, {"columns", samples.columns}});
     }
     loss_sum = 0, loss_count = 0;
@@ -252,9 +304,10 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
   const auto end = [&](std::string status, std::string reason) {
     Json line{{"type", "end"}, {"status", status}};
     if (!reason.empty()) line["reason"] = reason;
-    line.update({{"step", t}, {"seconds", seconds}, {"ended", now()}});
+    line.update({{"step", t}, {"weights_sha256", fingerprint(parameters)}, {"seconds", seconds}, {"ended", now()}});
     record.end(line);
-    return Outcome{record.path(), status, reason};
+    checkpoints.remove();
+    return Outcome{record.path(), status, reason, t};
   };
 
   const auto diverged = [&](std::string_view what, double loss) {
@@ -262,11 +315,15 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
                                " at step " + std::to_string(t));
   };
 
-  evaluate();
+  if (!begun) evaluate();
+  Clock since;  // the last checkpoint
+  const std::int64_t first = t;
   const double lr = options.get("lr"), decay = trial.schedule.beta1_decay;
   const bool decays = decay < 1 && options.has("beta1");
   while (t < last) {
-    if (stop && stop()) return {record.part(), "stopped", "asked to stop"};
+    const bool stopped = run.stop && run.stop();
+    if (t > first && (stopped || since.seconds() >= run.checkpoint_seconds)) save(), since = {};
+    if (stopped) return {record.part(), "stopped", "asked to stop", t};
     ++t;
     const Clock step;
     optimizer->options().set_lr(lr * trial.schedule(t, steps, per_epoch) * workload->lr_factor(t));
@@ -286,7 +343,7 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
     seconds += step.seconds();
     loss_sum += loss, ++loss_count;
     recent = std::isnan(recent) ? loss : 0.95 * recent + 0.05 * loss;
-    if (report && t < last) report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
+    if (run.report && t < last) run.report({t, last, seconds, recent, last_metric, metric.name, metric.unit});
     if (workload->evaluates_after(t) || t == last) {
       const double loss = evaluate();
       if (!std::isfinite(loss)) return diverged("test", loss);
@@ -295,16 +352,15 @@ Outcome train(const Trial& trial, const std::filesystem::path& folder, const std
       if (there) break;
     }
   }
-  if (report) report({t, t, seconds, recent, last_metric, metric.name, metric.unit});
+  if (run.report) run.report({t, t, seconds, recent, last_metric, metric.name, metric.unit});
   return end("finished", "");
 }
 
 }  // namespace
 
-Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::filesystem::path& data_root,
-            const std::function<void(const Progress&)>& report, const std::function<bool()>& stop) {
+Outcome run(const Trial& trial, const RunOptions& options) {
   try {
-    return train(trial, folder, data_root, report, stop);
+    return train(trial, options);
   } catch (const c10::Error& error) {  // what() would bring the stack of calls too
     throw Error(error.what_without_backtrace());
   }

@@ -69,10 +69,14 @@ std::string plain(std::string_view label) {
 }  // namespace
 
 std::string Trial::run() const {
-  return fmt::format("{}{}-s{}", names_workload ? workload + "-" : "", plain(label), seed);
+  return fmt::format("{}{}{}-s{}", names_workload ? workload + "-" : "", plain(label),
+                     point > 0 ? fmt::format("-t{:02}", point) : "", seed);
 }
 
-std::string Trial::title() const { return names_workload ? workload + " " + label : label; }
+std::string Trial::title() const {
+  return fmt::format("{}{}{}", names_workload ? workload + " " : "", label,
+                     point > 0 ? fmt::format(" t{:02}", point) : "");
+}
 
 void Trial::check() const {
   schedule.check();
@@ -117,6 +121,8 @@ std::vector<std::string> Trial::arguments() const {
   add("--label", label, !label.empty());
   add("--experiment", experiment, !experiment.empty());
   if (names_workload) words.emplace_back("--name-workload");
+  if (reduced) words.emplace_back("--reduced");
+  add("--point", std::to_string(point), point != 0);
   return words;
 }
 

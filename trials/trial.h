@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -16,9 +15,9 @@
 #include <utility>
 #include <vector>
 
-namespace adabelief::trials {
+#include "json.h"
 
-using Json = nlohmann::ordered_json;
+namespace adabelief::trials {
 
 /// A user's mistake: its message is all that the program prints.
 struct Error : std::runtime_error {
@@ -56,6 +55,8 @@ struct Trial {
   std::string states = "full";        ///< how the optimizer keeps what it keeps: one of state_type_names
   bool channels_last = false;
   bool names_workload = false;  ///< has it in the record's name, as where an experiment trains several
+  bool reduced = false;         ///< by its experiment, which the record says
+  int point = 0;                ///< its number among the tuning trials of its label, from 1; 0: none of them
   bool tuning = false;          ///< Setup has these four
   std::int64_t train = 0;
   double width = 1;
@@ -64,7 +65,8 @@ struct Trial {
 
   static constexpr std::array<std::string_view, 2> precisions{"float32", "bfloat16"};
 
-  /// The name of its record: LABEL-sSEED with nothing but a-z, 0-9 and '-', or WORKLOAD-LABEL-sSEED.
+  /// The name of its record: LABEL-sSEED with nothing but a-z, 0-9 and '-', or WORKLOAD-LABEL-sSEED; of a tuning trial
+  /// LABEL-tPOINT-sSEED.
   std::string run() const;
 
   /// What messages call it beside the seed: its label, with the workload before it where its record's name has it.
@@ -92,15 +94,27 @@ struct WorkloadInfo {
 };
 std::span<const WorkloadInfo> workloads();
 
-/// Trains; writes FOLDER/records/RUN.jsonl (RUN.jsonl.part while it runs) and returns its path. `stop` is asked after
-/// every step: true ends the trial with its record unfinished. An empty data_root leaves it to the places that
-/// data/dataset.h names. Throws std::runtime_error or std::invalid_argument with a message for the user.
+/// How a trial is run, which its numbers do not depend on.
+struct RunOptions {
+  std::filesystem::path folder, data_root;  ///< an empty data_root leaves it to the places that data/dataset.h names
+  bool resume = false;                      ///< go on from the trial's newest checkpoint in the folder, if any
+  double checkpoint_seconds = 60;           ///< the time between checkpoints; 0: one after every step
+  std::function<void(const Progress&)> report;
+  std::function<bool()> stop;                    ///< asked before every step: true ends the trial unfinished
+  std::function<void(const std::string&)> note;  ///< told what the user should know and the trial survives
+};
+
 struct Outcome {
   std::filesystem::path record;
   std::string status;  ///< finished, diverged, stopped
   std::string reason;
+  std::int64_t step = 0;  ///< the last one
 };
-Outcome run(const Trial& trial, const std::filesystem::path& folder, const std::filesystem::path& data_root,
-            const std::function<void(const Progress&)>& report, const std::function<bool()>& stop);
+
+/// Trains; writes FOLDER/records/RUN.jsonl (RUN.jsonl.part while it runs) and returns its path. While it runs, and
+/// after a stop, its checkpoints are in FOLDER/checkpoints. A trial that was killed at any moment and is resumed leaves
+/// the record of an unbroken one but for the times in it. Throws std::runtime_error or std::invalid_argument with a
+/// message for the user.
+Outcome run(const Trial& trial, const RunOptions& options);
 
 }  // namespace adabelief::trials

@@ -12,10 +12,11 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "adabelief/libtorch.h"
-#include "trial.h"
+#include "json.h"
 
 namespace adabelief::trials {
 
@@ -121,7 +122,7 @@ class Workload {
 
 /// How the program makes a workload.
 struct Maker {
-  WorkloadInfo info;
+  std::string_view name, summary;
   std::unique_ptr<Workload> (*make)(const Setup&);
 };
 /// Of one workload, by its type, in its own file; of all of them, in the order of their files' names.

@@ -7,6 +7,17 @@ import random
 from itertools import cycle, islice
 from pathlib import Path
 
+# What makes each language workload small: a share of the text, and narrow layers.
+SMALL = {
+    "ptb_lstm1": "--train 6000 --width 0.02 --batch 10",
+    "ptb_lstm2": "--train 6000 --width 0.02 --batch 10",
+    "ptb_lstm3": "--train 6000 --width 0.02 --batch 10",
+    "words_lstm3": "--width 0.02 --batch 4",
+    "shakespeare_gpt": "--train 5000 --width 0.1 --batch 4",
+    "multi30k_transformer": "--train 100 --width 0.05 --batch 200",
+    "iwslt14_transformer": "--train 100 --width 0.05 --batch 200",
+}
+
 
 def lines_of(words: int, lines: int, vocabulary: list[str]) -> str:
     """So many words in so many lines: the vocabulary again and again."""

@@ -14,21 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpora import make_corpora
+from corpora import SMALL, make_corpora
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(os.environ.get("ADABELIEF_PROGRAM", ROOT / "build" / "adabelief")).resolve()
-# A share of the text, and narrow layers.
-SMALL = {
-    "ptb_lstm1": "--train 6000 --width 0.02 --batch 10",
-    "ptb_lstm2": "--train 6000 --width 0.02 --batch 10",
-    "ptb_lstm3": "--train 6000 --width 0.02 --batch 10",
-    "words_lstm3": "--width 0.02 --batch 4",
-    "shakespeare_gpt": "--train 5000 --width 0.1 --batch 4",
-    "multi30k_transformer": "--train 100 --width 0.05 --batch 200",
-    "iwslt14_transformer": "--train 100 --width 0.05 --batch 200",
-}
-
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
