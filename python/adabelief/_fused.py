@@ -33,13 +33,18 @@ class Fused:
     """The step of the weights of one rule, in one or more groups. A weight that has never had a gradient waits outside."""
 
     def __init__(
-        self, optimizer: Optimizer, library: Library, rule: Rule, entries: list[tuple[dict[str, Any], Tensor]]
+        self,
+        optimizer: Optimizer,
+        library: Library,
+        rule: Rule,
+        state_dtype: torch.dtype | None,
+        entries: list[tuple[dict[str, Any], Tensor]],
     ) -> None:
         first = entries[0][0]
         self._optimizer, self._rule = optimizer, rule
         self._sign = -1.0 if first["maximize"] else 1.0
         self._scale = 1.0
-        form = _FORMS.get(first["state_dtype"], StateType.FULL)
+        form = _FORMS.get(state_dtype, StateType.FULL)
         self._plan = library.plan(rule.name, states=form)
         self._groups: list[dict[str, Any]] = []
         self._values: list[list[float]] = []
@@ -86,8 +91,6 @@ class Fused:
         here = _real(_path.local(rule, param.detach()))
         type = _TYPES[here.dtype]
         wanted = library.state_form(form, type, here.numel())
-        if _path.is_dtensor(param) and wanted[0] is StateType.BITS8:
-            wanted = library.state_form(StateType.FULL, type, here.numel())
         _convert(library, rule, param, state, here, *wanted)
         states = [_real(_path.local(rule, state[name], param)) for name in rule.states]
         self._plan.add(

@@ -160,6 +160,11 @@ class Optimizer(torch.optim.Optimizer):
                 param_group["rectify"] = merged["rectify"]
         super().add_param_group(param_group)
         group = self.param_groups[-1]
+        if self._rule(group).norms and any(getattr(param, "_fsdp_flattened", False) for param in group["params"]):
+            name = type(self).__name__
+            raise RuntimeError(
+                f"{name} takes norms of whole tensors, and FullyShardedDataParallel shows it parts; use fully_shard"
+            )
         if group["fused"]:
             self._step_supports_amp_scaling = True
             for param in group["params"]:
@@ -234,13 +239,16 @@ class Optimizer(torch.optim.Optimizer):
             asked = asked and bool(library) and not group["differentiable"]
             for param in group["params"]:
                 if asked and not _path.not_native(rule, param):
-                    key = rule.name, group["maximize"], group["state_dtype"]
+                    kept = group["state_dtype"]
+                    if kept is torch.uint8 and _path.is_dtensor(param):
+                        kept = None  # blocks of 8 bits are not a part of a whole tensor's
+                    key = rule.name, group["maximize"], kept
                     native.setdefault(key, []).append((group, param))
                 else:
                     others.append(param)
             if others:
                 self._others.append((group, others))
-        self._fused = [Fused(self, library, self._rule(all[0][0]), all) for all in native.values()]
+        self._fused = [Fused(self, library, self._rule(all[0][0]), key[-1], all) for key, all in native.items()]
         for fused in self._fused:
             fused.remember()
             fused.fits()
