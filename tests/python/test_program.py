@@ -324,7 +324,7 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("compare quick --job=3", 2, "no option named '--job'; did you mean --jobs? There are: --help, --reduced, --tune, "),
         ("list rule", 1, "no list named 'rule'; did you mean rules? There are: rules, presets, workloads, experiments, data"),
         ("train fashon_mnist --rule adam", 1,
-         "no workload named 'fashon_mnist'; did you mean fashion_mnist_cnn? There are: cifar10_resnet20, convex_"),
+         "no workload named 'fashon_mnist'; did you mean fashion_mnist_cnn? There are: cifar100_densenet121, cif"),
         ("train fashion_mnist_cnn --rule adabelif", 1,
          "no rule named 'adabelif'; did you mean adabelief? There are: "),
         ("compare quik", 1, "no experiment named 'quik'; did you mean quick? There are: "),
@@ -497,7 +497,7 @@ def test_every_experiment_of_the_project_can_be_read_and_lists_its_trials(here: 
     if without_data:
         assert process.returncode == 130, err
     else:
-        assert process.returncode == 1 and "nowhere: no such folder" in err
+        assert process.returncode == 1 and re.search("nowhere: no such folder|no folder imagenet ", err), err
     plan = json.loads((here.folder / "out" / "experiment.json").read_text())
     assert plan["toml"] == path.read_text() and plan["title"] == table["title"]
     assert plan["workload"] == table["workload"]
@@ -657,7 +657,7 @@ def test_fewer_examples_narrower_layers_and_a_validation_part_are_asked_for_and_
     assert [record[0]["steps_per_epoch"] for record in (plain, few, tuning)] == [3750, 10, 54_000 // 16]
     assert narrow[0]["parameters"] < plain[0]["parameters"] / 3
     start = [evaluations(record)[0]["test_loss"] for record in (plain, few, tuning)]
-    assert start[0] == start[1] != start[2]  # of the same weights, on test data and on the validation part
+    assert len(set(start)) == 3  # of the same weights, on all test data, on fewer, and on the validation part
     assert here.refusal(*words, "--tuning", "--train", "54001") == "train must lie in [1, 54000], got 54001"
 
 
@@ -690,7 +690,8 @@ def test_a_stopped_training_keeps_what_it_has(here: Here) -> None:
     wait_for(lambda: part.exists() and '"evaluation"' in part.read_text())
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (130, f"stopped; what was recorded is in {part.relative_to(here.folder)}\n")
+    told = r"stopped after step \d+; go on by --resume --out out; what was recorded is in "
+    assert process.returncode == 130 and re.fullmatch(f"{told}{part.relative_to(here.folder)}\n", err)
     assert [line["type"] for line in read(part)] == ["config", "evaluation"]
 
 
@@ -1038,7 +1039,9 @@ def test_trials_end_with_a_killed_comparison_and_resume_goes_on(here: Here, whol
     plan["toml"] = MINI  # back to few steps, for the test's own time
     (out / "experiment.json").write_text(json.dumps(plan))
     done = here("compare", "mini.toml", "--resume", "--out", "out")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    for line in done.stderr.splitlines():  # the checkpoints, if any, are of trials with another number of steps
+        assert "of another trial: its steps is 20000, not 20" in line or "the trial begins anew" in line
     assert summary(out) == summary(whole[0]) and records(out) == records(whole[0])
 
 
