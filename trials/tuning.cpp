@@ -64,8 +64,10 @@ std::optional<Chosen> choose(const std::vector<Trial>& trials, const std::filesy
       if (!line.is_object()) continue;
       const std::string type = line.value("type", "");
       if (type == "config") higher = line["metric"]["better"] == "higher";
-      if (type == "evaluation")
-        metric = line["test_metric"].is_number() ? std::optional(line["test_metric"].get<double>()) : std::nullopt;
+      if (type == "evaluation") {  // the validation metric, where the workload has one beside
+        const Json value = line.value("valid_metric", line["test_metric"]);
+        metric = value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
+      }
       if (type == "end") finished = line["status"] == "finished";
     }
     if (finished && metric && (!best || (higher ? *metric > best->metric : *metric < best->metric)))

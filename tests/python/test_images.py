@@ -11,8 +11,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import numpy
 import pytest
+from images import make_cifar
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(os.environ.get("ADABELIEF_PROGRAM", ROOT / "build" / "adabelief")).resolve()
@@ -20,21 +20,7 @@ PROGRAM = Path(os.environ.get("ADABELIEF_PROGRAM", ROOT / "build" / "adabelief")
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of the right sizes: noise at their starts, then black images of class 0."""
-    root = tmp_path_factory.mktemp("data")
-    noise = numpy.random.default_rng(1)
-    sizes = {f"cifar-10-batches-bin/data_batch_{i}.bin": 10_000 * 3073 for i in range(1, 6)}
-    sizes |= {"cifar-10-batches-bin/test_batch.bin": 10_000 * 3073}
-    sizes |= {"cifar-100-binary/train.bin": 50_000 * 3074, "cifar-100-binary/test.bin": 10_000 * 3074}
-    for name, size in sizes.items():
-        file = root / name
-        file.parent.mkdir(exist_ok=True)
-        record = size // 10_000 // (5 if "train" in name else 1)
-        records = noise.integers(256, size=(100, record), dtype=numpy.uint8)
-        records[:, : record - 3072] = noise.integers(10, size=(100, record - 3072))
-        file.write_bytes(records.tobytes())
-        os.truncate(file, size)
-    return root
+    return make_cifar(tmp_path_factory.mktemp("data"))
 
 
 def train(data: Path, out: Path, workload: str, *words: str) -> list[dict[str, Any]]:

@@ -18,34 +18,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpora import SMALL as SMALL_LANGUAGE
 from corpora import make_corpora
+from images import make_cifar, make_features, make_photographs
+from test_language import SMALL as LANGUAGE
 from test_program import PROGRAM, TIMES, WORKLOADS, Here, environment, read, wait_for
 
 TOY = ["train", "convex_regret", "--rule", "adabelief", "--threads", "1"]
 NETWORK = ["train", "fashion_mnist_cnn", "--threads", "1", "--batch", "8", "--train", "64",
            "--steps", "10"]  # fmt: skip
 
-# What makes a workload small: most take this, some have no data, others no width.
-SMALL = ["--train", "64", "--batch", "8", "--steps", "12", "--width", "0.25"]
-WORDS: dict[str, list[str]] = {
-    **{name: ["--steps", "3000"] for name in ("convex_regret", "monotone", "nonconvex_rate", "reddi")},
-    **{name: ["--steps", "2000"] for name in WORKLOADS if name.startswith("toy_")},
-    "stable_curvature": ["--steps", "60"],
-    **{name: [*words.split(), "--steps", "60"] for name, words in SMALL_LANGUAGE.items()},
+# What makes a workload small. Others than these classify images.
+IMAGES = "--train 32 --batch 8 --steps 6 --width 0.125"
+WORDS = {
+    **{name: "--steps 3000" for name in ("convex_regret", "monotone", "nonconvex_rate", "reddi")},
+    **{name: "--steps 2000" for name in WORKLOADS if name.startswith("toy_")},
+    "stable_curvature": "--steps 60",
+    **{name: f"{words} --steps 14" for name, words in LANGUAGE.items()},
+    **{name: "--train 40 --batch 4 --steps 14 --width 0.125" for name in WORKLOADS if "gan" in name},
+    "imagenet_resnet18": "--batch 4 --steps 6 --width 0.125",
 }
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of data sets with random content."""
-    root = make_corpora(tmp_path_factory.mktemp("data"))
-    (root / "cifar-10-batches-bin").mkdir()
-    stuff = random.Random(1)
-    for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
-        images = b"".join(bytes([i % 10]) + stuff.randbytes(3072) for i in range(100)) * 100
-        (root / "cifar-10-batches-bin" / name).write_bytes(images)
-    return root
+    """A folder of all data sets, made up; Fashion-MNIST is Debian's."""
+    return make_features(make_photographs(make_cifar(make_corpora(tmp_path_factory.mktemp("data")))))
 
 
 @pytest.fixture
@@ -86,7 +83,8 @@ def killed(here: Here, *words: str, after: Callable[[], Any]) -> None:
 def test_every_workload_killed_and_resumed_leaves_the_record_and_the_weights_of_an_unbroken_one(
     here: Here, data: Path, name: str
 ) -> None:
-    words = ["train", name, "--rule", "adabelief", "--threads", "1", "--data", str(data), *WORDS.get(name, SMALL)]
+    words = ["train", name, "--rule", "adabelief", "--threads", "1", "--data", str(data)]
+    words += WORDS.get(name, IMAGES).split()
     whole = here(*words, "--quiet", "--out", "whole")
     assert whole.returncode == 0, whole.stderr
     killed(here, *words, "--out", "out", after=lambda: len(checkpoints(here)) == 2)
@@ -107,17 +105,17 @@ def test_a_trial_killed_again_and_again_ends_as_an_unbroken_one(here: Here, more
     whole = here(*words, "--quiet", "--out", "whole")
     assert whole.returncode == 0, whole.stderr
     chance, kills = random.Random(more), 0
-    while True:
+    record = Path(whole.stdout.strip()).name
+    while not (here.folder / "out" / "records" / record).exists():
+        before = checkpoints(here)
         process = start(here, *words, "--out", "out", "--checkpoint", "0", "--resume")
-        time.sleep(chance.uniform(0.5, 1.5) + kills / 2)  
+        wait_for(lambda old=before, now=process: checkpoints(here) != old or now.poll() is not None)
+        time.sleep(chance.uniform(0, 0.05))
         process.kill()
         _, err = process.communicate(timeout=10)
-        if process.returncode == 0:
-            break
-        assert process.returncode == -signal.SIGKILL, err
-        kills += 1
-    assert kills > 0
-    record = Path(whole.stdout.strip()).name
+        assert process.returncode in (0, -signal.SIGKILL), err
+        kills += process.returncode != 0
+    assert kills > 1
     assert timeless(here.folder / "out" / "records" / record) == timeless(here.folder / "whole" / "records" / record)
 
 
@@ -199,14 +197,13 @@ def test_a_trial_with_a_checkpoint_is_not_begun_anew_by_oversight(
 
 
 def test_a_stopped_training_goes_on_where_it_was(here: Here) -> None:
-    words = ["2000" if word == "10" else word for word in NETWORK] + ["--rule", "adabelief", "--epochs", "1000"]
+    words = [*NETWORK, "--rule", "adabelief"]
     process = start(here, *words)
-    wait_for(lambda: list(here.folder.glob("runs/*/*/records/*.part")))
-    time.sleep(1)
+    (part,) = wait_for(lambda: list(here.folder.glob("runs/*/*/records/*.part")))
+    wait_for(lambda: part.read_text().count('"evaluation"') == 2)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
-    (part,) = here.folder.glob("runs/*/*/records/*.part")
     (kept,) = here.folder.glob("runs/*/*/checkpoints/*")
     step = int(kept.name.split(".")[1])
     assert err == f"stopped after step {step}; go on by --resume; what was recorded is in {part.relative_to(here.folder)}\n"
