@@ -287,9 +287,13 @@ TEST_F(Idx, AnUnreadableFileIsRefused) {
   fs::permissions(folder / "train-labels-idx1-ubyte", fs::perms::none);
   fs::permissions(folder, fs::perms(0755));
   const uid_t root = geteuid();  // who may read everything
-  if (root == 0) ASSERT_EQ(seteuid(65534), 0);
+  if (root == 0) {
+    ASSERT_EQ(seteuid(65534), 0);
+  }
   const std::string why = refused();
-  if (root == 0) ASSERT_EQ(seteuid(0), 0);
+  if (root == 0) {
+    ASSERT_EQ(seteuid(0), 0);
+  }
   EXPECT_THAT(why, EndsWith("train-labels-idx1-ubyte: Permission denied"));
 }
 
