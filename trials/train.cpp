@@ -239,8 +239,7 @@ Outcome train(const Trial& trial, const RunOptions& run) {
   std::optional<Checkpoint> begun;
   if (run.resume) {
     begun = checkpoints.load(config, *workload, *optimizer);
-    if (!begun && checkpoints.newest() > 0)
-      note(path.string() + ".part: no good checkpoint; the trial begins anew");
+    if (!begun && checkpoints.newest() > 0) note(path.string() + ".part: no good checkpoint; the trial begins anew");
   } else if (checkpoints.newest() > 0) {
     throw Error(path.string() + ".part has a checkpoint after step " + std::to_string(checkpoints.newest()) +
                 "; go on from it by --resume, or give another --label or --out");
