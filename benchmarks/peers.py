@@ -217,7 +217,11 @@ class Program:
         for isa in ("avx2", "baseline"):
             if self.run("adabelief", "1/1000", 0.001, isa)["context"]["isa"] == isa != self.context["isa"]:
                 entries.append(entry(f"{OURS}, {isa}", "AdaBelief", "adabelief", isa))
+        half = ", bfloat16 state"
+        entries.append(entry(OURS + half, "AdaBelief" + half, "adabelief_bfloat16_state", state=4))
         entries.append(entry(OURS + EIGHT, "AdaBelief" + EIGHT, "adabelief_8bit_state", state=bytes8(256, 2)))
+        python = optimizer("adabelief:AdaBelief")
+        entries.append(Entry(f"{OURS}, in Python", "AdaBelief", 8, python, source="the package in python/"))
         entries.append(entry("this library, AdamW", ADAMW, "adamw"))
         entries.append(entry("plain loop", SUMS, "plain2"))
         if "plain2_streaming/float32/" in output([self.path, "--benchmark_list_tests"]):
@@ -362,6 +366,8 @@ def main() -> None:
     if options.quick and options.write:
         raise Problem("--quick shows that all run; its numbers are not for --write")
     enter_environment()
+    sys.path.insert(0, str(measure.ROOT / "python"))
+    os.environ.setdefault("ADABELIEF_LIBRARY", str(measure.BUILD / "libadabelief_c.so"))
     os.sched_setaffinity(0, cores[: options.threads])  # every library takes as many threads as it finds cores
 
     machine = measure.machine()
