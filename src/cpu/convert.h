@@ -23,7 +23,8 @@ struct Converter {
 /// That of the instruction set in use; each gives the same bits.
 const Converter& converter();
 
-/// The most elements that are stored at once: all arrays of so many stay in the nearest cache.
-inline constexpr std::size_t piece = 2048;
+/// The most elements that are stored at once: all arrays of so many stay in the nearest cache, and so do those of the
+/// next piece, which are fetched meanwhile.
+inline constexpr std::size_t piece = 512;
 
 }  // namespace adabelief::cpu::detail
