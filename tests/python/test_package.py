@@ -42,7 +42,7 @@ def sdist(folder: pathlib.Path) -> pathlib.Path:
 def wheel(folder: pathlib.Path, sdist: pathlib.Path) -> pathlib.Path:
     """Made of what is in the sdist, with what is installed."""
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)  # our own; Debian 12's Python has no filter
     source = folder / sdist.name.removesuffix(".tar.gz")
     run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder,
         f"--config-setting=build-dir={folder / 'cmake'}", source,
