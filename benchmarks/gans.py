@@ -9,9 +9,7 @@ torch.optim.AdamW's. The table is Markdown. Run it with the Python that has torc
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 import time
 from datetime import date
 from pathlib import Path
@@ -19,13 +17,12 @@ from pathlib import Path
 import measure
 import torch
 import torch.nn.functional as F
-from measure import Problem, output, ratio, say, spread
+from measure import OURS, PEER, Problem, output, ratio, say, spread
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from training import DATA, NoData, find_data, read
 
 BATCH, CLASSES = 64, 10
-OURS, PEER = "adabelief", "PyTorch's Python"
 WORKLOADS = ("cifar10_wgan", "cifar10_wgan_gp", "cifar10_sngan")
 
 
@@ -204,39 +201,12 @@ def train(workload: str, folder: Path, steps: int, width: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--rounds",
-        type=int,
-        default=3,
-        help="how often each is measured (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--steps",
-        type=int,
-        default=24,
-        help="of each measurement (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--width",
-        type=float,
-        default=0.25,
-        help="of the networks (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=int,
-        default=torch.get_num_threads(),
-        help="default: all cores, %(default)s",
-    )
-    parser.add_argument(
-        "--data",
-        help="folder of CIFAR-10; else $ADABELIEF_DATA, else the cache of this user",
-    )
-    parser.add_argument(
-        "--skip-without-data",
-        action="store_true",
-        help="succeed where CIFAR-10 is not found",
-    )
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=24, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--width", type=float, default=0.25, help="of the networks (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: all cores, %(default)s")
+    parser.add_argument("--data", help="folder of CIFAR-10; else $ADABELIEF_DATA, else the cache of this user")
+    parser.add_argument("--skip-without-data", action="store_true", help="succeed where CIFAR-10 is not found")
     parser.add_argument("--write", action="store_true", help=f"write the table into {measure.PAGE}")
     parser.add_argument("--python-only", choices=WORKLOADS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -254,29 +224,12 @@ def main() -> None:
         print(train(options.python_only, folder, options.steps, options.width))
         return
 
-    program = measure.program("adabelief")
-    common = [
-        f"--steps={options.steps}",
-        f"--threads={options.threads}",
-        f"--width={options.width}",
-        f"--data={root}",
-    ]
+    common = [f"--steps={options.steps}", f"--threads={options.threads}", f"--width={options.width}", f"--data={root}"]
     config: dict = {}
 
     def ours(workload: str) -> float:
-        with tempfile.TemporaryDirectory() as out:
-            # So few images make evaluations, which aren't timed, short.
-            words = [
-                "train",
-                workload,
-                "--rule=adabelief",
-                "--channels-last",
-                "--train=3200",
-                f"--out={out}",
-                "--quiet",
-            ]
-            record = Path(output([program, *words, *common]).strip())
-            lines = [json.loads(line) for line in record.read_text().splitlines()]
+        # So few images make evaluations, which aren't timed, short.
+        lines = measure.trial(workload, "--rule=adabelief", "--channels-last", "--train=3200", *common)
         config.update(lines[0])
         return options.steps / lines[-1]["seconds"]
 
@@ -294,8 +247,7 @@ def main() -> None:
         own, other = rates[f"{workload}, {OURS}"], rates[f"{workload}, {PEER}"]
         rows.append([workload, *spread(own), *spread(other), f"{ratio(own, other):.2f}"])
     about = (
-        f"adabelief {config['version']} ({config['compiler']}, {config['machine']['isa']}), torch {torch.__version__}, "
-        f"Python {sys.version.split()[0]}. Networks of {options.width:g} times the authors' width, batches of {BATCH}, "
+        f"{measure.versions(config)}. Networks of {options.width:g} times the authors' width, batches of {BATCH}, "
         f"float32, channels-last; steps a second over {options.steps} steps, {options.rounds} rounds in turn: medians, "
         "and the smallest and largest."
     )

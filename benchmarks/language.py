@@ -9,11 +9,8 @@ out. The table is Markdown. Run it with the Python that has torch (`make bench` 
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,7 +23,7 @@ import measure
 import numpy
 import torch
 import torch.nn.functional as F
-from measure import Problem, output, ratio, say, spread
+from measure import OURS, PEER, Problem, output, ratio, say, spread
 from torch import Tensor, nn
 
 
@@ -264,14 +261,11 @@ LANGUAGE = {
     "shakespeare_gpt": Language("tinyshakespeare/input.txt", 32 * 128, 1, gpt, "--train=200000"),
     "multi30k_transformer": Language("multi30k/train.lc.norm.tok.de", 4096, 0.25, translation, "--train=5000"),
 }
-OURS, PEER = "adabelief", "PyTorch's Python"
 
 
 def find_data(given: str | None, file: str) -> Path | None:
     """The data root that has the file."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adabelief"
-    roots = [Path(root) for root in (given, os.environ.get("ADABELIEF_DATA"), cache) if root]
-    return next((root for root in roots if (root / file).exists()), None)
+    return next((root for root in measure.data_roots(given) if (root / file).exists()), None)
 
 
 def main() -> None:
@@ -304,16 +298,13 @@ def main() -> None:
         print(LANGUAGE[workload].train(LANGUAGE[workload].width, root, options.steps))
         return
 
-    program = measure.program("adabelief")
     common = [f"--steps={options.steps}", f"--threads={options.threads}"]
     config: dict = {}
 
     def ours(workload: str) -> float:
         of = LANGUAGE[workload]
-        with tempfile.TemporaryDirectory() as out:
-            words = ["train", workload, "--rule=adamw", f"--out={out}", "--quiet", of.share, f"--width={of.width}"]
-            record = Path(output([program, *words, f"--data={found[workload]}", *common]).strip())
-            lines = [json.loads(line) for line in record.read_text().splitlines()]
+        words = [workload, "--rule=adamw", of.share, f"--width={of.width}", f"--data={found[workload]}"]
+        lines = measure.trial(*words, *common)
         config.update(lines[0])
         return of.words * options.steps / lines[-1]["seconds"]
 
@@ -333,8 +324,7 @@ def main() -> None:
         width = f"{LANGUAGE[workload].width:g}"
         rows.append([workload, width, *spread(own, "{:,.0f}"), *spread(other, "{:,.0f}"), f"{ratio(own, other):.2f}"])
     about = (
-        f"adabelief {config['version']} ({config['compiler']}, {config['machine']['isa']}), torch {torch.__version__}, "
-        f"Python {sys.version.split()[0]}. Words a second, of shakespeare_gpt characters, over the first "
+        f"{measure.versions(config)}. Words a second, of shakespeare_gpt characters, over the first "
         f"{options.steps} steps, {options.rounds} rounds in turn: medians, and the smallest and largest."
     )
     measure.report(

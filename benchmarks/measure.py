@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 PAGE = ROOT / "docs" / "performance.md"
+OURS, PEER = "adabelief", "PyTorch's Python"  # of the tables of training
 
 
 class Problem(Exception):
@@ -27,6 +31,25 @@ def program(path: str) -> Path:
     if not (BUILD / path).exists():
         raise Problem(f"no {BUILD / path}; run `make build`")
     return BUILD / path
+
+
+def data_roots(given: str | None) -> list[Path]:
+    """Where data may lie: what was given, else $ADABELIEF_DATA, else the cache of this user."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adabelief"
+    return [Path(root) for root in (given, os.environ.get("ADABELIEF_DATA"), cache) if root]
+
+
+def trial(*words: str) -> list[dict]:
+    """The record of `adabelief train` with these words, line by line."""
+    with tempfile.TemporaryDirectory() as out:
+        record = Path(output([program("adabelief"), "train", *words, f"--out={out}", "--quiet"]).strip())
+        return [json.loads(line) for line in record.read_text().splitlines()]
+
+
+def versions(config: dict) -> str:
+    """What a trial, by its record's first line, and this Python ran with."""
+    own = f"adabelief {config['version']} ({config['compiler']}, {config['machine']['isa']})"
+    return f"{own}, torch {importlib.metadata.version('torch')}, Python {sys.version.split()[0]}"
 
 
 def output(command: Sequence[str | Path], **environment: str) -> str:

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import os
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import date
@@ -23,11 +20,10 @@ import measure
 import numpy
 import torch
 import torch.nn.functional as F
-from measure import Problem, output, ratio, say, spread
+from measure import OURS, PEER, Problem, output, ratio, say, spread
 from models import MODELS
 
 BATCH = 128
-OURS, PEER = "adabelief", "PyTorch's Python"
 MODES = {
     "float32": [],
     "float32, channels-last": ["--channels-last"],
@@ -132,8 +128,7 @@ def train(workload: str, folder: Path, steps: int, bfloat16: bool, channels_last
 
 def find_data(given: str | None, data: str) -> tuple[Path, Path]:
     """The root of the data, as the program takes it, and the folder of the data set's files."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "adabelief"
-    roots = [Path(root) for root in (given, os.environ.get("ADABELIEF_DATA"), cache) if root]
+    roots = measure.data_roots(given)
     name, _, (test, *_), _ = DATA[data]
     for root in roots:
         for folder in (root / name, root):
@@ -175,15 +170,11 @@ def main() -> None:
             raise missing[0]
         return
 
-    program = measure.program("adabelief")
     config: dict = {}
     shares: dict[str, list[float]] = {"optimizer": [], "data": []}  # of adabelief's time, by what takes it
 
     def ours(workload: str, common: list[str], steps: int) -> float:
-        with tempfile.TemporaryDirectory() as out:
-            words = ["train", workload, "--rule=adabelief", f"--out={out}", "--quiet"]
-            record = Path(output([program, *words, *common]).strip())
-            lines = [json.loads(line) for line in record.read_text().splitlines()]
+        lines = measure.trial(workload, "--rule=adabelief", *common)
         config.update(lines[0])
         for part, all_ in shares.items():
             all_.append(lines[-2][f"{part}_seconds"] / lines[-1]["seconds"])
@@ -209,8 +200,7 @@ def main() -> None:
         own, other = (rates[", ".join([*name, who])] for who in (OURS, PEER))
         rows.append([*name, *spread(own, "{:,.0f}"), *spread(other, "{:,.0f}"), f"{ratio(own, other):.2f}"])
     about = (
-        f"adabelief {config['version']} ({config['compiler']}, {config['machine']['isa']}), torch {torch.__version__}, "
-        f"Python {sys.version.split()[0]}. Batches of {BATCH}; images a second over the first {options.steps} steps of "
+        f"{measure.versions(config)}. Batches of {BATCH}; images a second over the first {options.steps} steps of "
         f"ResNet-20, of larger networks fewer, {options.rounds} rounds in turn: medians, and the smallest and largest."
     )
     optimizer, data = (f"{100 * max(shares[part]):.1f} %" for part in shares)

@@ -25,6 +25,7 @@
 #include "data/dataset.h"
 #include "data/download.h"
 #include "data/fashion_mnist.h"
+#include "folder.h"
 
 namespace adabelief::trials::data {
 namespace {
@@ -84,9 +85,6 @@ std::vector<int> histogram(const Images& images, int classes) {
 class Data : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "adabelief-data-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder = name;
     for (const char* variable : {"ADABELIEF_DATA", "XDG_CACHE_HOME", "HOME"}) {
       const char* value = std::getenv(variable);
       before[variable] = value ? std::optional<std::string>(value) : std::nullopt;
@@ -104,10 +102,10 @@ class Data : public ::testing::Test {
         unsetenv(variable.c_str());
       }
     }
-    fs::remove_all(folder);
   }
 
-  fs::path folder;
+  const tests::Folder own;
+  const fs::path folder = own.path;
 
  private:
   std::map<std::string, std::optional<std::string>> before;

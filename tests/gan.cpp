@@ -15,6 +15,7 @@
 
 #include "data/png.h"
 #include "distances.h"
+#include "folder.h"
 #include "image_features.h"
 #include "models/dcgan.h"
 #include "models/sngan.h"
@@ -36,21 +37,15 @@ std::int64_t weights(const std::vector<torch::Tensor>& parameters) {
 
 // What a test keeps in the cache goes to a folder of its own.
 fs::path cache() {
-  static const fs::path folder = [] {
-    std::string name = (fs::temp_directory_path() / "adabelief-gan-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error(name + ": cannot be made");
-    setenv("XDG_CACHE_HOME", name.c_str(), 1);
-    unsetenv("ADABELIEF_DATA");
-    return fs::path(name);
-  }();
-  return folder;
+  static const tests::Folder folder;
+  return folder.path;
 }
 struct Cache : ::testing::Environment {
   void SetUp() override {
-    cache();
+    setenv("XDG_CACHE_HOME", cache().c_str(), 1);
+    unsetenv("ADABELIEF_DATA");
     at::set_num_threads(1);
   }
-  void TearDown() override { fs::remove_all(cache()); }
 };
 const ::testing::Environment* const environment = ::testing::AddGlobalTestEnvironment(new Cache);
 
@@ -186,7 +181,9 @@ TYPED_TEST(EveryGan, GivesGradientsToTheNetworkWhoseTurnItIsAndLeavesTheOtherAlo
     for (const auto& p : all) before.push_back(p.clone());
     made.optimizer->step();
     for (std::size_t i = 0; i < all.size(); ++i) {
-      if (!all[i].grad().defined()) EXPECT_TRUE(torch::equal(all[i], before[i]));
+      if (!all[i].grad().defined()) {
+        EXPECT_TRUE(torch::equal(all[i], before[i]));
+      }
     }
     EXPECT_FALSE(torch::equal(all[generators ? 0 : all.size() - 2], before[generators ? 0 : all.size() - 2]));
   }
@@ -221,7 +218,9 @@ TYPED_TEST(EveryGan, GoesOnFromItsWeightsAndStateAsIfUnbroken) {
     const auto of_a = a.workload->parameters(), of_b = b.workload->parameters();
     for (std::size_t i = 0; i < of_a.size(); ++i) {
       ASSERT_EQ(of_a[i].grad().defined(), of_b[i].grad().defined());
-      if (of_a[i].grad().defined()) EXPECT_TRUE(torch::equal(of_a[i].grad(), of_b[i].grad())) << "step " << t;
+      if (of_a[i].grad().defined()) {
+        EXPECT_TRUE(torch::equal(of_a[i].grad(), of_b[i].grad())) << "step " << t;
+      }
     }
   }
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "data/jpeg.h"
+#include "folder.h"
 #include "loader.h"
 #include "models/resnet18.h"
 #include "photographs.h"
@@ -27,27 +28,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "adabelief-imagenet-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error(name + ": cannot be made");
-    path = name;
-  }
-  ~Folder() { fs::remove_all(path); }
-
-  fs::path path;
-};
-
-template <class F>
-std::string refusal(F call) {
-  try {
-    call();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "nothing was refused";
-}
+using tests::Folder;
+using tests::refusal;
 
 // A picture whose red grows to the right, green downwards, and whose blue is the same everywhere.
 std::vector<std::uint8_t> slopes(int height, int width, int blue) {

@@ -16,6 +16,7 @@
 #include "beam.h"
 #include "bleu.h"
 #include "data/text.h"
+#include "folder.h"
 #include "models/awd_lstm.h"
 #include "models/cross_entropy.h"
 #include "models/gpt.h"
@@ -27,6 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using data::Tokens;
+using tests::refusal;
 
 // Small work, and many tests at once.
 [[maybe_unused]] const bool one_thread = (at::set_num_threads(1), true);
@@ -42,38 +44,22 @@ void expect_close(const torch::Tensor& a, const torch::Tensor& b, double toleran
   EXPECT_LE((a - b).abs().max().item<double>(), tolerance);
 }
 
-/// The message of what `call` throws.
-template <class F>
-std::string refusal(F call) {
-  try {
-    call();
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-  return "nothing was refused";
-}
-
 /// A data root of its own, and an environment in which nothing is found elsewhere.
-class Root {
+class Root : public tests::Folder {
  public:
   Root() {
-    std::string name = (fs::temp_directory_path() / "adabelief-text-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path = name;
     for (auto& [variable, value] : before_) {
       if (const char* now = std::getenv(variable)) value = now;
       setenv(variable, "", 1);
     }
   }
   ~Root() {
-    fs::remove_all(path);
     for (const auto& [variable, value] : before_) setenv(variable, value.c_str(), 1);
   }
   void write(const std::string& file, const std::string& content) const {
     fs::create_directories((path / file).parent_path());
     std::ofstream(path / file, std::ios::binary) << content;
   }
-  fs::path path;
 
  private:
   std::map<const char*, std::string> before_{{"ADABELIEF_DATA", ""}, {"XDG_CACHE_HOME", ""}, {"HOME", ""}};

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "every_rule.h"
+#include "folder.h"
 
 namespace adabelief::tests {
 namespace {
@@ -93,14 +94,6 @@ class Bytes {
 
  private:
   std::string all_;
-};
-
-// A folder of its own for each test, gone at its end.
-struct Folder {
-  fs::path path = fs::path(testing::TempDir()) / ("adabelief-" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  fs::path operator/(const char* name) const { return path / name; }
 };
 
 template <class Rule>

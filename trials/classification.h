@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "data/dataset.h"
 #include "random.h"
+#include "tensors.h"
 #include "workload.h"
 
 namespace adabelief::trials {
@@ -48,14 +49,8 @@ class Classification : public Workload {
     if (setup.epochs > 0) options_.epochs = setup.epochs;
     if (setup.batch > 0) options_.batch = setup.batch;
     choose_examples();
-    if (steps_per_epoch() == 0)
-      throw std::invalid_argument("batch must lie in [1, " + std::to_string(train_.size()) + "], got " +
-                                  std::to_string(options_.batch));
-    if (setup.channels_last) {
-      for (auto& p : parameters()) {
-        if (p.dim() == 4) p.set_data(p.contiguous(torch::MemoryFormat::ChannelsLast));
-      }
-    }
+    check_range("batch", options_.batch, std::ssize(train_));
+    if (setup.channels_last) put_channels_last(parameters());
     for (std::size_t c = 0; c < images_.train.channels; ++c) {
       for (int v = 0; v < 256; ++v) {
         table_[c][v] = (static_cast<float>(v) / 255 - images_.mean[c]) / images_.std[c];
@@ -133,13 +128,12 @@ class Classification : public Workload {
   std::uint64_t seed() const { return static_cast<std::uint64_t>(setup_.seed); }
 
   // The images to train on and to evaluate on. Where not all are wanted, the first of a permutation that is the same
-  // for every seed; tuning is evaluated on its last tenth, which is the same for any number of training images. Not more
-  // test images are taken than training images, the first of them, as they would cost most of a short trial's time.
+  // for every seed; tuning is evaluated on its last tenth, which is the same for any number of training images. Not
+  // more test images are taken than training images, the first of them, as they would cost most of a short trial's
+  // time.
   void choose_examples() {
     const std::int64_t all = count(images_.train), valid = setup_.tuning ? all / 10 : 0;
-    if (setup_.train > all - valid)
-      throw std::invalid_argument("train must lie in [1, " + std::to_string(all - valid) + "], got " +
-                                  std::to_string(setup_.train));
+    if (setup_.train > 0) check_range("train", setup_.train, all - valid);
     if (setup_.train > 0 || setup_.tuning) {
       train_ = permutation(all, Random(0, choice_key, 0));
       test_.assign(train_.end() - valid, train_.end());

@@ -16,6 +16,7 @@
 #include "distances.h"
 #include "image_features.h"
 #include "random.h"
+#include "tensors.h"
 #include "workload.h"
 
 namespace adabelief::trials {
@@ -47,11 +48,11 @@ class Gan : public Workload {
     if (setup.epochs > 0) options_.epochs = setup.epochs;
     if (setup.batch > 0) batch_ = setup.batch;
     if (setup.bfloat16) throw std::invalid_argument("GANs are trained in float32; leave precision");
-    if (setup.train > train_.size(0) || batch_ > used() || batch_ < 2)
+    if (setup.train > 0) check_range("train", setup.train, train_.size(0));
+    if (batch_ > used() || batch_ < 2)
       throw std::invalid_argument("batch must lie in [2, " + std::to_string(used()) + "], got " +
                                   std::to_string(batch_));
-    if (setup.width < 1 || setup.train > 0)
-      options_.fakes = std::min<std::int64_t>({options_.fakes, 2500, used()});
+    if (setup.width < 1 || setup.train > 0) options_.fakes = std::min<std::int64_t>({options_.fakes, 2500, used()});
     for (const std::uint8_t label : images_.train.labels) labels_.push_back(label);
     const torch::Tensor reference = options_.against_test ? test_ : train_;
     const auto kept = cached("moments-" + features_.sha256.substr(0, 16) + "-" + images_.sha256.substr(0, 16) + "-" +
@@ -171,10 +172,7 @@ class Gan : public Workload {
 
   /// Brings 4-dimensional weights into the layout that was asked for. For constructors, once the networks are there.
   void lay_out() {
-    if (!setup_.channels_last) return;
-    for (auto& p : parameters()) {
-      if (p.dim() == 4) p.set_data(p.contiguous(torch::MemoryFormat::ChannelsLast));
-    }
+    if (setup_.channels_last) put_channels_last(parameters());
   }
 
  private:

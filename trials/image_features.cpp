@@ -13,20 +13,12 @@
 #include <iterator>
 
 #include "models/resnet.h"
+#include "tensors.h"
 
 namespace adabelief::trials {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string sha256_of(const std::vector<torch::Tensor>& tensors) {
-  data::Sha256 sha256;
-  for (const torch::Tensor& tensor : tensors) {
-    const torch::Tensor t = tensor.contiguous();
-    sha256.update({static_cast<const std::uint8_t*>(t.const_data_ptr()), t.nbytes()});
-  }
-  return sha256.digits();
-}
 
 Features inception(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -100,9 +92,7 @@ void train(Classifier& classifier, const data::ImageData& images, int epochs) {
                                                      images.train.labels.begin(), images.train.labels.end()));
   const std::int64_t batch = std::min<std::int64_t>(128, x.size(0)), per_epoch = x.size(0) / batch,
                      steps = epochs * per_epoch;
-  for (const torch::Tensor& p : classifier.network->parameters()) {
-    if (p.dim() == 4) p.set_data(p.contiguous(torch::MemoryFormat::ChannelsLast));
-  }
+  put_channels_last(classifier.network->parameters());
   torch::optim::SGD sgd(classifier.network->parameters(),
                         torch::optim::SGDOptions(0).momentum(0.9).weight_decay(5e-4).nesterov(true));
   classifier.network->train();

@@ -18,9 +18,9 @@
 #include "checkpoint.h"
 #include "clock.h"
 #include "commit.h"
-#include "data/dataset.h"
 #include "pictures.h"
 #include "random.h"
+#include "tensors.h"
 #include "trial.h"
 #include "workload.h"
 
@@ -115,16 +115,6 @@ class Record {
   std::string text_;  // all lines so far
   std::ofstream out_;
 };
-
-// Of the tensors' numbers, in their order and that of their indices.
-std::string fingerprint(const std::vector<torch::Tensor>& tensors) {
-  data::Sha256 sum;
-  for (const torch::Tensor& tensor : tensors) {
-    const torch::Tensor plain = tensor.detach().contiguous();
-    sum.update({static_cast<const std::uint8_t*>(plain.const_data_ptr()), plain.nbytes()});
-  }
-  return sum.digits();
-}
 
 constexpr std::uint64_t step_key = 101, evaluation_key = 102;  // those of the workloads are less
 
@@ -303,7 +293,7 @@ Outcome train(const Trial& trial, const RunOptions& run) {
   const auto end = [&](std::string status, std::string reason) {
     Json line{{"type", "end"}, {"status", status}};
     if (!reason.empty()) line["reason"] = reason;
-    line.update({{"step", t}, {"weights_sha256", fingerprint(parameters)}, {"seconds", seconds}, {"ended", now()}});
+    line.update({{"step", t}, {"weights_sha256", sha256_of(parameters)}, {"seconds", seconds}, {"ended", now()}});
     record.end(line);
     checkpoints.remove();
     return Outcome{record.path(), status, reason, t};

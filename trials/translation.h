@@ -34,8 +34,7 @@ class Translation : public Workload {
     if (setup.bfloat16 || setup.channels_last)
       throw std::invalid_argument(name_ + ": the transformer takes no bfloat16 and no channels_last");
     const auto all = std::ssize(corpus_.train.source), wanted = setup.train > 0 ? setup.train : all;
-    if (wanted > all)
-      throw std::invalid_argument("train must lie in [1, " + std::to_string(all) + "], got " + std::to_string(wanted));
+    check_range("train", wanted, all);
     auto order = permutation(all, Random(0, subset_key, 0));
     order.resize(wanted);
     in_batches(order);

@@ -39,16 +39,12 @@ class WordLanguage : public Workload {
     if (setup.bfloat16 || setup.channels_last)
       throw std::invalid_argument(name_ + ": an LSTM takes no bfloat16 and no channels_last");
     if (setup.average) average_.emplace(model_->parameters());
+    if (setup.train > 0) check_range("train", setup.train, std::ssize(corpus.train));
+    check_range("batch", columns_, std::ssize(corpus.train) / 2);
     const double share = setup.train > 0 ? static_cast<double>(setup.train) / std::ssize(corpus.train) : 1;
-    if (share > 1)
-      throw std::invalid_argument("train must lie in [1, " + std::to_string(corpus.train.size()) + "], got " +
-                                  std::to_string(setup.train));
     text_ = in_columns(corpus.train, share, columns_);
     valid_ = in_columns(corpus.valid, share, evaluation_columns);
     if (!setup.tuning) test_ = in_columns(corpus.test, share, evaluation_columns);
-    if (text_.size(0) < 2)
-      throw std::invalid_argument("batch must lie in [1, " + std::to_string(corpus.train.size() / 2) + "], got " +
-                                  std::to_string(columns_));
   }
 
   std::vector<torch::Tensor> parameters() override { return model_->parameters(); }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,13 @@ struct Metric {
 /// So many channels or features of a layer at a width of 1, at another width; at least 1.
 inline std::int64_t scaled(std::int64_t channels, double width) {
   return std::max<std::int64_t>(1, std::llround(static_cast<double>(channels) * width));
+}
+
+/// Throws std::invalid_argument, "NAME must lie in [1, MOST], got VALUE", where it does not.
+inline void check_range(std::string_view name, std::int64_t value, std::int64_t most) {
+  if (value < 1 || value > most)
+    throw std::invalid_argument(std::string(name) + " must lie in [1, " + std::to_string(most) + "], got " +
+                                std::to_string(value));
 }
 
 class Workload {

@@ -2,15 +2,16 @@
 // ImageNet, or any folders of photographs in its layout, by ResNet-18.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <mutex>
 
+#include "clock.h"
 #include "data/image_folder.h"
 #include "loader.h"
 #include "models/resnet18.h"
 #include "photographs.h"
 #include "random.h"
+#include "tensors.h"
 #include "workload.h"
 
 namespace adabelief::trials {
@@ -29,14 +30,8 @@ struct ImagenetResnet18 final : Workload {
     if (setup.epochs > 0) epochs_ = setup.epochs;
     if (setup.batch > 0) batch_ = setup.batch;
     choose_images();
-    if (steps_per_epoch() == 0)
-      throw std::invalid_argument("batch must lie in [1, " + std::to_string(train_.size()) + "], got " +
-                                  std::to_string(batch_));
-    if (setup.channels_last) {
-      for (auto& p : parameters()) {
-        if (p.dim() == 4) p.set_data(p.contiguous(torch::MemoryFormat::ChannelsLast));
-      }
-    }
+    check_range("batch", batch_, std::ssize(train_));
+    if (setup.channels_last) put_channels_last(parameters());
   }
 
   std::vector<torch::Tensor> parameters() override { return network_->parameters(); }
@@ -46,7 +41,7 @@ struct ImagenetResnet18 final : Workload {
   std::int64_t steps_per_epoch() const override { return std::ssize(train_) / batch_; }
 
   double backward(std::int64_t t) override {
-    const auto start = std::chrono::steady_clock::now();
+    const Clock clock;
     if (!loader_ || loader_->next() != t) {
       loader_ = std::make_unique<Loader>(
           threads(), t, steps_per_epoch() * epochs_, side, [this](std::int64_t) { return batch_; },
@@ -54,7 +49,7 @@ struct ImagenetResnet18 final : Workload {
     }
     const Batch batch = loader_->take();
     const torch::Tensor x = normalized(batch.x);
-    waited_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    waited_ = clock.seconds();
     network_->train();
     const torch::Tensor loss = torch::nn::functional::cross_entropy(forward(x), batch.y);
     loss.backward();
@@ -101,9 +96,7 @@ struct ImagenetResnet18 final : Workload {
   void choose_images() {
     train_ = folder_.train, test_ = folder_.val;
     const auto all = std::ssize(train_), valid = setup_.tuning ? all / 10 : 0;
-    if (setup_.train > all - valid)
-      throw std::invalid_argument("train must lie in [1, " + std::to_string(all - valid) + "], got " +
-                                  std::to_string(setup_.train));
+    if (setup_.train > 0) check_range("train", setup_.train, all - valid);
     if (setup_.train == 0 && !setup_.tuning) return;
     const auto order = permutation(all, Random(0, choice_key, 0));
     for (std::int64_t i = 0; i < all; ++i) train_[i] = folder_.train[order[i]];

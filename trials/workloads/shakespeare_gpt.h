@@ -35,18 +35,14 @@ struct ShakespeareGpt final : Workload {
       corpus.test.assign(from, corpus.train.end());
       corpus.train.erase(from, corpus.train.end());
     }
-    if (setup.train > std::ssize(corpus.train))
-      throw std::invalid_argument("train must lie in [1, " + std::to_string(corpus.train.size()) + "], got " +
-                                  std::to_string(setup.train));
     if (setup.train > 0) {  // both parts are cut to the same share
+      check_range("train", setup.train, std::ssize(corpus.train));
       corpus.test.resize(std::max<std::size_t>(context + 1, corpus.test.size() * setup.train / corpus.train.size()));
       corpus.train.resize(setup.train);
     }
     train_ = tensor(corpus.train);
     test_ = tensor(corpus.test);
-    if (steps_per_epoch() < 1)
-      throw std::invalid_argument("batch must lie in [1, " + std::to_string((train_.size(0) - context) / context) +
-                                  "], got " + std::to_string(batch_));
+    check_range("batch", batch_, (train_.size(0) - context) / context);
     model_ = Gpt(GptOptions{.vocabulary = std::ssize(corpus.vocabulary),
                             .context = context,
                             .width = heads * scaled(128 / heads, setup.width)});
