@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import json
 import os
 import sys
 import time
-import types
 import venv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -105,8 +105,9 @@ def timm_adabelief(shape: Shape) -> Timer:
     if "timm" not in sys.modules:
         folder = Path(importlib.util.find_spec("timm").origin).parent
         for name, path in {"timm": folder, "timm.optim": folder / "optim"}.items():
-            sys.modules[name] = types.ModuleType(name)
-            sys.modules[name].__path__ = [str(path)]
+            spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+            spec.submodule_search_locations.append(str(path))
+            sys.modules[name] = importlib.util.module_from_spec(spec)
     return optimizer("timm.optim.adabelief:AdaBelief", eps=1e-8, rectify=False)(shape)
 
 

@@ -252,10 +252,13 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
   base.threads = positive<int>(root, "threads", 1);
   base.max_steps = positive<std::int64_t>(root, "steps", 0);
   base.channels_last = root.get<bool>("channels_last", "true or false").value_or(false);
-  base.precision = root.get<std::string>("precision", "one of " + join(Trial::precisions)).value_or(base.precision);
-  if (std::find(Trial::precisions.begin(), Trial::precisions.end(), base.precision) == Trial::precisions.end()) {
-    root.fail(root.find("precision"), unknown("precision", base.precision, Trial::precisions));
-  }
+  const auto read_precision = [](Table& table, const std::string& fallback) {
+    const auto read = table.get<std::string>("precision", "one of " + join(Trial::precisions)).value_or(fallback);
+    if (std::find(Trial::precisions.begin(), Trial::precisions.end(), read) == Trial::precisions.end())
+      table.fail(table.find("precision"), unknown("precision", read, Trial::precisions));
+    return read;
+  };
+  base.precision = read_precision(root, base.precision);
   base.train = positive<std::int64_t>(root, "train", 0);
   const auto read_width = [](Table& table, double fallback) {
     const auto width = table.get<double>("width", "a number above 0");
@@ -270,13 +273,14 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
   std::map<std::string, Trial> less_of;  // each workload in the reduced profile
   if (const toml::node* node = root.find("reduced")) {
     if (!node->is_table())
-      root.fail(node, "reduced must be a table, [reduced], with epochs, train, width, batch, seeds");
+      root.fail(node, "reduced must be a table, [reduced], with epochs, train, width, batch, precision, seeds");
     Table table(*node->as_table(), file, "reduced.");
     const auto lessen = [&](Table& table, Trial less) {
       less.epochs = positive(table, "epochs", less.epochs);
       less.train = positive(table, "train", less.train);
       less.batch = positive(table, "batch", less.batch);
       less.width = read_width(table, less.width);
+      less.precision = read_precision(table, less.precision);
       if (less.epochs != base.epochs && base.epochs == 0)
         table.fail(table.find("epochs"),
                    "reduced.epochs needs the experiment's own epochs, by which schedules are scaled");
@@ -396,6 +400,7 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
       if (reduced) {
         const Trial& less = less_of.at(workload);
         one.epochs = less.epochs, one.train = less.train, one.batch = less.batch, one.width = less.width;
+        one.precision = less.precision;
         const double share = full_epochs > 0 ? static_cast<double>(less.epochs) / static_cast<double>(full_epochs) : 1;
         one.schedule.warmup *= share;
         for (double& epoch : one.schedule.at) epoch *= share;

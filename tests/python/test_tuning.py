@@ -109,6 +109,7 @@ workload = ["toy_abs", "toy_beale"]
 seeds = [1]
 epochs = 4
 steps = 10
+precision = "bfloat16"  # which toy functions refuse
 schedule = { kind = "steps", at = [2], warmup = 1 }
 
 [[rules]]
@@ -116,6 +117,7 @@ rule = "adam"
 
 [reduced]
 epochs = 2
+precision = "float32"
 
 [reduced.toy_beale]
 epochs = 1
@@ -126,10 +128,10 @@ epochs = 1
         "toy_abs-adam-s1": (2, {"kind": "steps", "warmup": 0.5, "at": [1], "factor": 0.1}),
         "toy_beale-adam-s1": (1, {"kind": "steps", "warmup": 0.25, "at": [0.5], "factor": 0.1}),
     }
-    assert plan(here)["reduced"] == {"epochs": 2, "toy_beale": {"epochs": 1}}
+    assert plan(here)["reduced"] == {"epochs": 2, "precision": "float32", "toy_beale": {"epochs": 1}}
     text = (here.folder / "mini.toml").read_text().replace("[reduced.toy_beale]", "[reduced.toy_beal]")
     here.write(text)
-    assert "mini.toml:14: reduced.no key named 'toy_beal'" in here.refusal("compare", "mini.toml", "--reduced")
+    assert "mini.toml:16: reduced.no key named 'toy_beal'" in here.refusal("compare", "mini.toml", "--reduced")
 
 
 def test_an_experiment_without_reduced_is_whole(here: Here) -> None:
