@@ -191,20 +191,21 @@ PEERS = [
 
 
 class Program:
-    """build/benchmarks/step, which times itself."""
+    """build/benchmarks/step and step_libtorch, which time themselves."""
 
     def __init__(self) -> None:
         self.path = measure.program("benchmarks/step")
-        self.context = self.run("adabelief", "1/1000", 0.001)["context"]
+        self.libtorch = measure.program("benchmarks/step_libtorch")
+        self.context = self.run(self.path, "adabelief", "1/1000", 0.001)["context"]
 
-    def run(self, name: str, shape: str, seconds: float, isa: str = "") -> dict[str, Any]:
+    def run(self, path: Path, name: str, shape: str, seconds: float, isa: str = "") -> dict[str, Any]:
         options = [f"--benchmark_filter=^{name}/float32/{shape}/", f"--benchmark_min_time={seconds}"]
         environment = {"ADABELIEF_ISA": isa} if isa else {}
-        return json.loads(output([self.path, *options, "--benchmark_format=json"], **environment))
+        return json.loads(output([path, *options, "--benchmark_format=json"], **environment))
 
-    def begin(self, name: str, isa: str = "") -> Begin:
+    def begin(self, path: Path, name: str, isa: str = "") -> Begin:
         def of(shape: Shape) -> Timer:
-            return lambda s: 1e-6 * self.run(name, shape.name, max(s, 0.001), isa)["benchmarks"][0]["real_time"]
+            return lambda s: 1e-6 * self.run(path, name, shape.name, max(s, 0.001), isa)["benchmarks"][0]["real_time"]
 
         return of
 
@@ -212,18 +213,22 @@ class Program:
         def entry(name: str, formula: str, benchmark: str, isa: str = "", state: float = 8) -> Entry:
             own = f"adabelief {self.context['version']}, {self.context['compiler']}, {isa or self.context['isa']}"
             source = "benchmarks/step.cpp" if formula == SUMS else own
-            return Entry(name, formula, state, self.begin(benchmark, isa), source=source)
+            return Entry(name, formula, state, self.begin(self.path, benchmark, isa), source=source)
 
         entries = [entry(OURS, "AdaBelief", "adabelief")]
         for isa in ("avx2", "baseline"):
-            if self.run("adabelief", "1/1000", 0.001, isa)["context"]["isa"] == isa != self.context["isa"]:
+            if self.run(self.path, "adabelief", "1/1000", 0.001, isa)["context"]["isa"] == isa != self.context["isa"]:
                 entries.append(entry(f"{OURS}, {isa}", "AdaBelief", "adabelief", isa))
         half = ", bfloat16 state"
         entries.append(entry(OURS + half, "AdaBelief" + half, "adabelief_bfloat16_state", state=4))
         entries.append(entry(OURS + EIGHT, "AdaBelief" + EIGHT, "adabelief_8bit_state", state=bytes8(256, 2)))
+        libtorch = self.begin(self.libtorch, "adabelief")
+        entries.append(Entry(f"{OURS}, by LibTorch", "AdaBelief", 8, libtorch, source="adabelief/libtorch.h"))
         python = optimizer("adabelief:AdaBelief")
         entries.append(Entry(f"{OURS}, in Python", "AdaBelief", 8, python, source="the package in python/"))
         entries.append(entry("this library, AdamW", ADAMW, "adamw"))
+        cxx = self.begin(self.libtorch, "torch_adamw")
+        entries.append(Entry("torch AdamW, C++", ADAMW, 8, cxx))
         entries.append(entry("plain loop", SUMS, "plain2"))
         if "plain2_streaming/float32/" in output([self.path, "--benchmark_list_tests"]):
             entries.append(entry("plain loop, stores past the caches", SUMS, "plain2_streaming"))

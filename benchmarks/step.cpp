@@ -15,36 +15,15 @@
 #include <cmath>
 #include <cstdlib>
 #include <new>
-#include <numeric>
 #include <string>
 #include <vector>
+
+#include "shapes.h"
 
 namespace {
 
 using namespace adabelief;
-
-using Sizes = std::vector<std::size_t>;  // the elements of each tensor
-
-// The 62 tensors of ResNet-18 (torchvision's): the weights of each convolution, and its normalization's two vectors.
-Sizes resnet18() {
-  Sizes sizes;
-  const auto convolution = [&](std::size_t in, std::size_t out, std::size_t width) {
-    for (const std::size_t n : {out * in * width * width, out, out}) sizes.push_back(n);
-  };
-  convolution(3, 64, 7);
-  std::size_t in = 64;
-  for (const std::size_t out : {64, 128, 256, 512}) {
-    for (int block = 0; block < 2; ++block, in = out) {
-      convolution(in, out, 3);
-      convolution(out, out, 3);
-      if (in != out) convolution(in, out, 1);  // the shortcut's
-    }
-  }
-  for (const std::size_t n : {1000 * 512, 1000}) sizes.push_back(n);
-  return sizes;
-}
-
-std::size_t total(const Sizes& sizes) { return std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}); }
+using namespace adabelief::benchmarks;
 
 // Arrays set by all threads, since a page belongs to the memory of the core that touches it first. Each starts at a
 // cache line, and no two of a size at the same place of a page: a core takes a read for dependent on a recent write at
@@ -131,8 +110,8 @@ void stored(benchmark::State& state, const Sizes& sizes, Type type, Storage stor
   state.counters["bytes_per_second"] = benchmark::Counter(bytes, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-// A scaled loss, clipping by the norm of all gradients, and AdaBelief's step: folded into the step, or each by itself as
-// torch does it, the first two over the gradients.
+// A scaled loss, clipping by the norm of all gradients, and AdaBelief's step: folded into the step, or each by itself
+// as torch does it, the first two over the gradients.
 void clipped(benchmark::State& state, const Sizes& sizes, bool folded) {
   const Arrays<float> arrays(weights_and_gradients(sizes));
   AnyOptimizer optimizer = make("adabelief");
@@ -241,19 +220,6 @@ void plain(benchmark::State& state, const Sizes& sizes, std::size_t arrays_moved
   count_bytes<T>(state, sizes, arrays_moved);
 }
 
-// Registers f(state, sizes, arguments...) for every shape.
-template <class F, class... Arguments>
-void for_every_shape(const std::string& name, F f, Arguments... arguments) {
-  const auto one = [&](const std::string& shape, const Sizes& sizes) {
-    benchmark::RegisterBenchmark((name + "/" + shape).c_str(), f, sizes, arguments...)
-        ->UseRealTime()
-        ->Unit(benchmark::kMicrosecond);
-  };
-  for (const std::size_t n : {1'000, 10'000, 100'000, 1'000'000, 25'000'000, 100'000'000}) one("1/" + std::to_string(n), {n});
-  one("300/1000", Sizes(300, 1'000));
-  one("resnet18", resnet18());
-}
-
 template <class T, std::size_t... states>
 void register_plain(const std::string& type, std::index_sequence<states...>) {
   const auto one = [&]<std::size_t k>() {
@@ -295,7 +261,5 @@ int main(int argc, char** argv) {
   std::string elements;
   for (const std::size_t n : resnet18()) elements.append(std::to_string(n)).push_back(' ');
   benchmark::AddCustomContext("resnet18", elements);
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  benchmark::RunSpecifiedBenchmarks();
+  return run(argc, argv);
 }
