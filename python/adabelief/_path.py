@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -144,8 +143,10 @@ def step(optimizer: Optimizer, group: dict[str, Any], params: Sequence[Tensor], 
             _single(rule, group, param, state, t, scale)
         return
     counts = steps if as_tensors else [float(count) for count in steps]
-    keys = [(str(p.device), str(p.dtype), 0 if as_tensors else t) for p, t in zip(params, counts, strict=True)]
-    for _, indices in groupby(sorted(range(len(params)), key=keys.__getitem__), keys.__getitem__):
+    alike: dict[Any, list[int]] = {}
+    for i, (param, t) in enumerate(zip(params, counts, strict=True)):
+        alike.setdefault((param.device, param.dtype, 0 if as_tensors else t), []).append(i)
+    for indices in alike.values():
         piece: list[int] = []
         size = 0
         for i in indices:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from adabelief import _native
+from torch._dynamo.testing import CompileCounter
 from torch.testing._internal.two_tensor import TwoTensor
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -273,13 +274,20 @@ def test_states_of_fewer_bits_keep_their_form_and_stay_near(dtype: Any) -> None:
     assert float((state["exp_avg"] - next(iter(run(None)[1].state.values()))["exp_avg"]).abs().mean()) < 0.05
 
 
-def test_torch_compiles_a_step() -> None:
-    weight = torch.zeros(3, requires_grad=True)
-    plain = torch.zeros(3, requires_grad=True)
-    optimizers = [adabelief.AdaBelief([w], lr=0.1) for w in (weight, plain)]
-    step = torch.compile(optimizers[0].step, backend="eager")
-    for t in range(3):
-        weight.grad, plain.grad = torch.full((3,), 1.0 + t), torch.full((3,), 1.0 + t)
+@pytest.mark.parametrize("options", [{}, {"foreach": False}], ids=str)
+@pytest.mark.parametrize("cls", CLASSES.values(), ids=lambda cls: cls.__name__)
+def test_torch_compiles_a_step_as_one_graph(cls: type[adabelief.Optimizer], options: dict[str, Any]) -> None:
+    torch._dynamo.reset()
+    weights = [torch.linspace(-1, 1, 7).requires_grad_(), torch.ones(2, 3, requires_grad=True)]
+    plain = [w.detach().clone().requires_grad_() for w in weights]
+    compiled, eager = cls(weights, **options), cls(plain, **options)
+    counter = CompileCounter()
+    step = torch.compile(compiled.step, backend=counter, fullgraph=True)
+    for t in range(4):
+        for w, p in zip(weights, plain, strict=True):
+            w.grad = torch.cos(torch.arange(w.numel()) * (t + 1.0)).view_as(w)
+            p.grad = w.grad.clone()
         step()
-        optimizers[1].step()
-    torch.testing.assert_close(weight, plain)
+        eager.step()
+    assert counter.frame_count == 2  # one makes the states, one finds them there
+    torch.testing.assert_close(weights, plain)
