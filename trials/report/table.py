@@ -432,7 +432,8 @@ class Table:
             config = self.section.of(label)[0].config
             settings = {"rule": config.get("rule"), **config.get("options", {})}
             if "eps" in settings:  # the floor of the denominator: what compares; some rules have no such number
-                settings["effective eps"] = config.get("effective_eps", "–")
+                eps = config.get("effective_eps", "–")
+                settings["effective eps"] = float(f"{eps:.3g}") if isinstance(eps, float) else eps
             settings |= {key: config[key] for key in keys if key in config}
             rules[label] = dict(_flat(settings))
         names = list(dict.fromkeys(name for settings in rules.values() for name in settings))
