@@ -37,16 +37,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-/// The message of what `call` throws; a test that expects one and gets none fails by its content.
-template <class F>
-std::string refusal(F call) {
-  try {
-    call();
-  } catch (const std::runtime_error& e) {
-    return e.what();
-  }
-  return "nothing was refused";
-}
+const auto refusal = [](const auto& call) { return tests::refusal<std::runtime_error>(call); };
 
 void write(const fs::path& path, const std::string& content) {
   fs::create_directories(path.parent_path());

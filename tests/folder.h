@@ -25,12 +25,12 @@ struct Folder {
   std::filesystem::path operator/(const std::string& name) const { return path / name; }
 };
 
-/// The message of what `call` throws.
-template <class F>
+/// The message of what `call` throws, an Error; a test that expects one and gets none fails by its content.
+template <class Error = std::exception, class F>
 std::string refusal(F call) {
   try {
     call();
-  } catch (const std::exception& error) {
+  } catch (const Error& error) {
     return error.what();
   }
   return "nothing was refused";

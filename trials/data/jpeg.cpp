@@ -12,8 +12,8 @@
 #include <stdexcept>
 
 // clang-format off: jpeglib.h needs <cstdio> and jerror.h needs jpeglib.h
-#include <jerror.h>
 #include <jpeglib.h>
+#include <jerror.h>
 // clang-format on
 
 namespace adabelief::trials::data {
