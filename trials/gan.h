@@ -30,7 +30,7 @@ struct GanOptions {
   /// vectors, as in the AdaBelief paper's WGAN; or after the last and with vectors of its own, as in StudioGAN.
   std::int64_t generator_turn;
   bool flip = false;   ///< mirror every other image that the critic sees, at random
-  std::int64_t fakes;  ///< an evaluation's; a trial of less width or images has 2,500 or its number of images at most
+  std::int64_t fakes;  ///< an evaluation's; a trial of less width or images has 1,000 or its number of images at most
   bool against_test;   ///< their distance is to the test images, not to the training images
 };
 
@@ -52,7 +52,7 @@ class Gan : public Workload {
     if (batch_ > used() || batch_ < 2)
       throw std::invalid_argument("batch must lie in [2, " + std::to_string(used()) + "], got " +
                                   std::to_string(batch_));
-    if (setup.width < 1 || setup.train > 0) options_.fakes = std::min<std::int64_t>({options_.fakes, 2500, used()});
+    if (setup.width < 1 || setup.train > 0) options_.fakes = std::min<std::int64_t>({options_.fakes, 1000, used()});
     for (const std::uint8_t label : images_.train.labels) labels_.push_back(label);
     const torch::Tensor reference = options_.against_test ? test_ : train_;
     const auto kept = cached("moments-" + features_.sha256.substr(0, 16) + "-" + images_.sha256.substr(0, 16) + "-" +
