@@ -137,7 +137,8 @@ def test_a_recorded_train_perplexity_lies_over_our_train_loss_as_its_logarithm(t
 
 
 def test_a_reduced_run_is_marked_in_title_banner_and_tables_and_drawn_over_its_share(tmp_path: Path) -> None:
-    plan = {"paper": None, "published": KEY, "reduced": {"epochs": 3, "width": 0.5}, "claims": [CLAIM]}
+    reduced = {"epochs": 9, "width": 0.5, "precision": "float32", "blobs_mlp": {"epochs": 3}, "other": {"epochs": 7}}
+    plan = {"paper": None, "published": KEY, "reduced": reduced, "claims": [CLAIM]}
     write_plan(tmp_path, ["A", "B"], [1, 2], baseline="B", **plan)
     write_finals(tmp_path, "A", [80.0, 81.0])
     write_finals(tmp_path, "B", [80.5, 80.0])
@@ -146,7 +147,7 @@ def test_a_reduced_run_is_marked_in_title_banner_and_tables_and_drawn_over_its_s
     for place in (result.stdout + text, page):
         assert "A quick comparison (reduced)" in place or "undecided at this budget, reduced" in place
     assert "<title>A quick comparison (reduced)</title>" in page
-    assert re.search(r'class="reduced"><strong>A reduced run:</strong> .*epochs 3, width 0\.5', page)
+    assert re.search(r'class="reduced">.*run:</strong> .*\(epochs 3, width 0\.5, precision float32\)', page)
     assert len(re.findall(r"<caption>.*<strong>Reduced</strong></caption>", page)) == 2  # of verdicts, of results
     (section,) = sections_of(tmp_path)
     section.trials[0].config["label"] = "Adam"

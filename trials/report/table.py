@@ -364,8 +364,10 @@ class Table:
     @property
     def reduction(self) -> str:
         """In what a reduced run is smaller, as far as its plan tells."""
-        changed = self.section.plan.get("reduced")
-        told = ", ".join(f"{k} {json.dumps(v)}" for k, v in changed.items()) if isinstance(changed, dict) else ""
+        plan = self.section.plan.get("reduced")
+        plan = plan if isinstance(plan, dict) else {}
+        changed = {**plan, **plan.get(self.section.workload, {})}  # a workload's table goes before what all have
+        told = ", ".join(f"{k} {v}" for k, v in changed.items() if not isinstance(v, dict))
         return (
             f"smaller than what it repeats{f' ({told})' if told else ''}, so its numbers are not to be held against it."
         )
