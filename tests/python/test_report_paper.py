@@ -147,7 +147,8 @@ def test_a_reduced_run_is_marked_in_title_banner_and_tables_and_drawn_over_its_s
     for place in (result.stdout + text, page):
         assert "A quick comparison (reduced)" in place or "undecided at this budget, reduced" in place
     assert "<title>A quick comparison (reduced)</title>" in page
-    assert re.search(r'class="reduced">.*run:</strong> .*\(epochs 3, width 0\.5, precision float32\)', page)
+    told = r"\(epochs 3, width 0\.5, precision float32\)"
+    assert re.search(r'class="reduced"><strong>A reduced run:</strong> .*' + told, page)
     assert len(re.findall(r"<caption>.*<strong>Reduced</strong></caption>", page)) == 2  # of verdicts, of results
     (section,) = sections_of(tmp_path)
     section.trials[0].config["label"] = "Adam"
