@@ -14,12 +14,12 @@
 #include <vector>
 
 #include "data/png.h"
-#include "distances.h"
 #include "folder.h"
-#include "image_features.h"
 #include "models/dcgan.h"
 #include "models/sngan.h"
 #include "pictures.h"
+#include "tasks/distances.h"
+#include "tasks/image_features.h"
 #include "workloads/cifar10_sngan.h"
 #include "workloads/cifar10_wgan.h"
 #include "workloads/cifar10_wgan_gp.h"

@@ -14,9 +14,9 @@
 
 #include "data/jpeg.h"
 #include "folder.h"
-#include "loader.h"
 #include "models/resnet18.h"
-#include "photographs.h"
+#include "tasks/loader.h"
+#include "tasks/photographs.h"
 #include "workloads/imagenet_resnet18.h"
 
 // clang-format off: jpeglib.h needs <cstdio>

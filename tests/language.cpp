@@ -12,16 +12,16 @@
 #include <string>
 #include <vector>
 
-#include "average.h"
-#include "beam.h"
-#include "bleu.h"
 #include "data/text.h"
 #include "folder.h"
 #include "models/awd_lstm.h"
 #include "models/cross_entropy.h"
 #include "models/gpt.h"
 #include "models/transformer.h"
-#include "word_language.h"
+#include "tasks/average.h"
+#include "tasks/beam.h"
+#include "tasks/bleu.h"
+#include "tasks/word_language.h"
 
 namespace adabelief::trials {
 namespace {

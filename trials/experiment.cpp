@@ -26,8 +26,9 @@ class Table {
       : table_(table), file_(std::move(file)), where_(std::move(where)) {}
 
   [[noreturn]] void fail(const toml::node* node, const std::string& why) const {
-    const auto line = (node ? node->source() : table_.source()).begin.line;
-    throw Error(fmt::format("{}:{}: {}", file_, std::max<toml::source_index>(line, 1), why));
+    const toml::source_region& at = node ? node->source() : table_.source();
+    const std::string& file = at.path ? *at.path : file_;  // another one where it was taken from there by `like`
+    throw Error(fmt::format("{}:{}: {}", file, std::max<toml::source_index>(at.begin.line, 1), why));
   }
 
   const toml::node* find(std::string_view key) {
@@ -212,18 +213,68 @@ std::string run_name(const std::string& name_or_path, bool reduced) {
   return (path ? std::filesystem::path(name_or_path).stem().string() : name_or_path) + (reduced ? "-reduced" : "");
 }
 
-Experiment parse_experiment(const std::string& name, const std::string& source, const std::string& file, bool reduced) {
-  toml::table parsed;
+namespace {
+
+toml::table parse(const std::string& text, const std::string& file) {
   try {
-    parsed = toml::parse(source, file);
+    return toml::parse(text, file);
   } catch (const toml::parse_error& error) {
     throw Error(fmt::format("{}:{}: {}", file, error.source().begin.line, error.description()));
   }
+}
+
+// Where an experiment's file is, by name or path; a path is that from the folder `from`.
+std::filesystem::path find_file(const std::string& name_or_path, const std::filesystem::path& from) {
+  if (name_or_path.ends_with(".toml")) return from / name_or_path;
+  const auto path = folder() / (name_or_path + ".toml");
+  if (std::filesystem::exists(path)) return path;
+  const auto known = experiments();
+  std::vector<std::string_view> names;
+  for (const auto& [name, title] : known) names.push_back(name);
+  throw Error(unknown("experiment", name_or_path, names) +
+              ". An experiment of your own is given by its path, which ends in .toml");
+}
+
+// With `like` the keys that the table lacks are those of that experiment. True where there is one.
+bool take_from_like(toml::table& table, const std::string& file) {
+  const toml::node* like = table.get("like");
+  if (like == nullptr) return false;
+  const Table root(table, file, "");
+  const auto name = like->value_exact<std::string>();
+  if (!name) root.fail(like, "like must be the name or the path of an experiment, got " + Table::shown(*like));
+  std::filesystem::path path;
+  std::string text;
+  try {
+    path = find_file(*name, std::filesystem::path(file).parent_path());
+    text = read_file(path);
+  } catch (const Error& error) {
+    root.fail(like, error.what());
+  }
+  toml::table other = parse(text, path.string());
+  if (other.contains("like"))
+    root.fail(like, fmt::format("{} is itself like another experiment; name that one", path.string()));
+  table.erase("like");
+  for (auto&& [key, node] : other) {
+    node.visit([&](auto& value) { table.insert(key, std::move(value)); });  // moved, it keeps its line
+  }
+  return true;
+}
+
+}  // namespace
+
+Experiment parse_experiment(const std::string& name, const std::string& source, const std::string& file, bool reduced) {
+  toml::table parsed = parse(source, file);
+  const bool merged = take_from_like(parsed, file);
   Table root(parsed, file, "");
   Experiment e;
   e.name = run_name(name, reduced);
   e.given = name;
   e.toml = source;
+  if (merged) {
+    std::ostringstream text;
+    text << parsed << '\n';
+    e.toml = text.str();
+  }
   e.title = root.need<std::string>("title", "a line that says what is compared");
   e.description = root.get<std::string>("description", "text").value_or("");
   // A name or a list of names, each one of `known`; an empty list where the key is missing.
@@ -548,21 +599,10 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
 }
 
 Experiment read_experiment(const std::string& name_or_path, bool reduced) {
-  if (name_or_path.ends_with(".toml")) {
-    Experiment e =
-        parse_experiment(std::filesystem::path(name_or_path).stem(), read_file(name_or_path), name_or_path, reduced);
-    e.given = name_or_path;
-    return e;
-  }
-  const auto path = folder() / (name_or_path + ".toml");
-  if (!std::filesystem::exists(path)) {
-    const auto known = experiments();
-    std::vector<std::string_view> names;
-    for (const auto& [name, title] : known) names.push_back(name);
-    throw Error(unknown("experiment", name_or_path, names) +
-                ". An experiment of your own is given by its path, which ends in .toml");
-  }
-  return parse_experiment(name_or_path, read_file(path), path.string(), reduced);
+  const std::filesystem::path path = find_file(name_or_path, "");
+  Experiment e = parse_experiment(path.stem(), read_file(path), path.string(), reduced);
+  e.given = name_or_path;
+  return e;
 }
 
 std::vector<std::pair<std::string, std::string>> experiments() {

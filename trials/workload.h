@@ -30,7 +30,7 @@ struct Setup {
       false;  ///< train without a fixed part of the training data, and evaluate on it in place of the test data
   std::int64_t train = 0;  ///< train on so many examples, the first of a fixed permutation; 0: on all
   double width = 1;        ///< of the model's layers, as a multiple of the workload's own
-  bool average = false;    ///< evaluate averages of the weights once validation gets no better: see average.h
+  bool average = false;    ///< evaluate averages of the weights once validation gets no better: see tasks/average.h
 };
 
 /// What is measured on the test data beside the loss.

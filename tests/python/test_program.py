@@ -485,9 +485,45 @@ def test_a_mistake_in_an_experiment_of_several_workloads_is_named(
     assert here.refusal("compare", str(path)) == f"{path}:{line}: {message}"
 
 
+def test_an_experiment_like_another_takes_what_it_does_not_say_from_there(here: Here) -> None:
+    (here.folder / "sub").mkdir()
+    here.write(TOYS, "sub/base.toml")
+    mine = here.write("like = 'base.toml'\ntitle = 'Mine'\nseeds = [7]\n", "sub/mine.toml")
+    done = here("compare", str(mine), "--out", "out", "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads((here.folder / "out" / "experiment.json").read_text())
+    base = tomllib.loads(TOYS)
+    assert tomllib.loads(plan["toml"]) == {**base, "title": "Mine", "seeds": [7]}  # whole, should base.toml change
+    assert plan["title"] == "Mine" and {trial["seed"] for trial in plan["trials"]} == {7}
+    assert here("compare", str(mine), "--resume", "--out", "out").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("like", "base", "message"),
+    [
+        ("'cifar11'", TOYS, "mine.toml:2: no experiment named 'cifar11'; did you mean cifar10? There are: "),
+        ("3", TOYS, "mine.toml:2: like must be the name or the path of an experiment, got 3"),
+        ("'other.toml'", TOYS, "mine.toml:2: other.toml: cannot read it"),
+        ("'base.toml'", "like = 'toy'", "mine.toml:2: base.toml is itself like another experiment; name that one"),
+        ("'base.toml'", TOYS.replace("steps", "stops"), "base.toml:4: no key named 'stops'; did you mean steps?"),
+        ("'base.toml'", "a = ", "base.toml:1: "),
+        ("'base.toml'", TOYS.replace("seeds = ", "seeds = 3 #"), "base.toml:3: seeds must be a list of whole numbers"),
+    ],
+)
+def test_a_mistake_in_what_an_experiment_is_like_is_named_with_its_own_file(
+    here: Here, like: str, base: str, message: str
+) -> None:
+    here.write(base, "base.toml")
+    here.write(f"title = 'Mine'\nlike = {like}\n", "mine.toml")
+    assert here.refusal("compare", "mine.toml").startswith(message)
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_of_the_project_can_be_read_and_lists_its_trials(here: Here, path: Path) -> None:
     table = tomllib.loads(path.read_text())
+    like = table.pop("like", None)
+    if like is not None:
+        table = {**tomllib.loads((path.parent / f"{like}.toml").read_text()), **table}
     process = here.start("compare", path.stem, "--out", "out", "--jobs", "1", "--data", "nowhere")
     without_data = path.stem.startswith(("theory", "toy"))
     if without_data:  # read, then stopped; the others are refused
@@ -499,7 +535,8 @@ def test_every_experiment_of_the_project_can_be_read_and_lists_its_trials(here: 
     else:
         assert process.returncode == 1 and re.search("nowhere: no such folder|no folder imagenet ", err), err
     plan = json.loads((here.folder / "out" / "experiment.json").read_text())
-    assert plan["toml"] == path.read_text() and plan["title"] == table["title"]
+    assert tomllib.loads(plan["toml"]) == table and plan["title"] == table["title"]
+    assert like is not None or plan["toml"] == path.read_text()
     assert plan["workload"] == table["workload"]
 
     def listed(names: str | list[str]) -> list[str]:

@@ -2,8 +2,8 @@
 // CIFAR-100 by ResNet-34.
 #pragma once
 
-#include "cifar.h"
 #include "models/resnet.h"
+#include "tasks/cifar.h"
 
 namespace adabelief::trials {
 

@@ -2,8 +2,8 @@
 // CIFAR-10 by DenseNet-121.
 #pragma once
 
-#include "cifar.h"
 #include "models/densenet.h"
+#include "tasks/cifar.h"
 
 namespace adabelief::trials {
 

@@ -2,8 +2,8 @@
 // CIFAR-10 by a residual network of 20 layers.
 #pragma once
 
-#include "classification.h"
 #include "models/resnet.h"
+#include "tasks/classification.h"
 
 namespace adabelief::trials {
 

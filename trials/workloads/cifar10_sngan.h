@@ -2,8 +2,8 @@
 // CIFAR-10 by SN-GAN: Miyato et al., ICLR 2018, arXiv:1802.05957.
 #pragma once
 
-#include "gan.h"
 #include "models/sngan.h"
+#include "tasks/gan.h"
 
 namespace adabelief::trials {
 

@@ -2,8 +2,8 @@
 // CIFAR-10 in minutes.
 #pragma once
 
-#include "classification.h"
 #include "models/whitened_resnet.h"
+#include "tasks/classification.h"
 
 namespace adabelief::trials {
 

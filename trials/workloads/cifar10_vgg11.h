@@ -2,8 +2,8 @@
 // CIFAR-10 by VGG11 without batch norm.
 #pragma once
 
-#include "cifar.h"
 #include "models/vgg.h"
+#include "tasks/cifar.h"
 
 namespace adabelief::trials {
 

@@ -2,7 +2,7 @@
 // CIFAR-10 by the AdaBelief paper's WGAN: Arjovsky et al., ICML 2017, arXiv:1701.07875.
 #pragma once
 
-#include "wgan.h"
+#include "tasks/wgan.h"
 
 namespace adabelief::trials {
 

@@ -2,7 +2,7 @@
 // CIFAR-10 by the AdaBelief paper's WGAN-GP: Gulrajani et al., NeurIPS 2017, arXiv:1704.00028.
 #pragma once
 
-#include "wgan.h"
+#include "tasks/wgan.h"
 
 namespace adabelief::trials {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "problem.h"
+#include "tasks/problem.h"
 
 namespace adabelief::trials {
 

@@ -2,7 +2,7 @@
 // Fashion-MNIST by a small convolutional network: a real task that a core trains in half a minute.
 #pragma once
 
-#include "classification.h"
+#include "tasks/classification.h"
 
 namespace adabelief::trials {
 

@@ -7,10 +7,10 @@
 
 #include "clock.h"
 #include "data/image_folder.h"
-#include "loader.h"
 #include "models/resnet18.h"
-#include "photographs.h"
 #include "random.h"
+#include "tasks/loader.h"
+#include "tasks/photographs.h"
 #include "tensors.h"
 #include "workload.h"
 
@@ -92,7 +92,7 @@ struct ImagenetResnet18 final : Workload {
   // Those that train wait for none of these: what they decode is needed several steps later.
   static int threads() { return std::max(2, at::get_num_threads()); }
 
-  // As classification.h chooses: the first of a fixed permutation, and for tuning its last tenth to evaluate on.
+  // As tasks/classification.h chooses: the first of a fixed permutation, and for tuning its last tenth to evaluate on.
   void choose_images() {
     train_ = folder_.train, test_ = folder_.val;
     const auto all = std::ssize(train_), valid = setup_.tuning ? all / 10 : 0;

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "problem.h"
+#include "tasks/problem.h"
 
 namespace adabelief::trials {
 

@@ -2,7 +2,7 @@
 // Multi30k, German to English, by a transformer.
 #pragma once
 
-#include "translation.h"
+#include "tasks/translation.h"
 
 namespace adabelief::trials {
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "problem.h"
+#include "tasks/problem.h"
 
 namespace adabelief::trials {
 

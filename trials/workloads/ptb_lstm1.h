@@ -2,7 +2,7 @@
 // Penn Treebank by an LSTM of one layer.
 #pragma once
 
-#include "word_language.h"
+#include "tasks/word_language.h"
 
 namespace adabelief::trials {
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "problem.h"
+#include "tasks/problem.h"
 
 namespace adabelief::trials {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "problem.h"
+#include "tasks/problem.h"
 
 namespace adabelief::trials {
 

@@ -2,7 +2,7 @@
 // The AdaBelief paper's figure 3a: all of the way along one axis.
 #pragma once
 
-#include "toy.h"
+#include "tasks/toy.h"
 
 namespace adabelief::trials {
 

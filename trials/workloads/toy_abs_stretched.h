@@ -2,7 +2,7 @@
 // The AdaBelief paper's figure 3d: a fold along an axis.
 #pragma once
 
-#include "toy.h"
+#include "tasks/toy.h"
 
 namespace adabelief::trials {
 

@@ -2,7 +2,7 @@
 // The AdaBelief paper's figures 3e and 3f: Beale's function.
 #pragma once
 
-#include "toy.h"
+#include "tasks/toy.h"
 
 namespace adabelief::trials {
 

@@ -2,7 +2,7 @@
 // The AdaBelief paper's figure 3c: a smooth valley across the axes.
 #pragma once
 
-#include "toy.h"
+#include "tasks/toy.h"
 
 namespace adabelief::trials {
 

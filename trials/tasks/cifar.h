@@ -2,7 +2,7 @@
 // CIFAR-10 and CIFAR-100 as the AdaBelief paper trains them.
 #pragma once
 
-#include "classification.h"
+#include "tasks/classification.h"
 
 namespace adabelief::trials {
 

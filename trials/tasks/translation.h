@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "beam.h"
-#include "bleu.h"
 #include "data/text.h"
 #include "models/transformer.h"
 #include "random.h"
+#include "tasks/beam.h"
+#include "tasks/bleu.h"
 #include "workload.h"
 
 namespace adabelief::trials {

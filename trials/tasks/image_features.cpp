@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Inception from a file, or a classifier of our own.
-#include "image_features.h"
+#include "tasks/image_features.h"
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <fcntl.h>

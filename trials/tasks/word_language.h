@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "average.h"
 #include "data/text.h"
 #include "models/awd_lstm.h"
 #include "random.h"
+#include "tasks/average.h"
 #include "workload.h"
 
 namespace adabelief::trials {

@@ -2,8 +2,8 @@
 // What the AdaBelief paper's WGAN and WGAN-GP share: DCGAN's networks, and means of the critic's values as losses.
 #pragma once
 
-#include "gan.h"
 #include "models/dcgan.h"
+#include "tasks/gan.h"
 
 namespace adabelief::trials {
 

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "distances.h"
-#include "image_features.h"
 #include "random.h"
+#include "tasks/distances.h"
+#include "tasks/image_features.h"
 #include "tensors.h"
 #include "workload.h"
 
