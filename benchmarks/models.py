@@ -120,6 +120,7 @@ class PooledStage(nn.Module):
         super().__init__()
         self.pooled = nn.Sequential(conv(inputs, outputs), nn.MaxPool2d(2), nn.BatchNorm2d(outputs), nn.ReLU())
         self.residual = nn.Sequential(conv(outputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU())
+        nn.init.dirac_(self.pooled[0].weight.data[:inputs])
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.pooled(x)

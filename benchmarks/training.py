@@ -45,6 +45,7 @@ class Twin:
     modes: tuple[str, ...] = ("bfloat16, channels-last",)
     pad: int = 4
     smoothing: float = 0
+    size: int = 32  # of the images of the first steps
 
 
 TWINS = {
@@ -55,7 +56,7 @@ TWINS = {
     "cifar100_vgg11": Twin("vgg11", 0.5),
     "cifar100_resnet34": Twin("resnet34", 0.1),
     "cifar100_densenet121": Twin("densenet121", 0.1),
-    "cifar10_speed": Twin("whitened_resnet", 1, pad=2, smoothing=0.1),
+    "cifar10_speed": Twin("whitened_resnet", 1, pad=2, smoothing=0.1, size=24),
 }
 
 
@@ -98,7 +99,8 @@ def train(workload: str, folder: Path, steps: int, bfloat16: bool, channels_last
         columns = torch.where(torch.rand(count, 1) < 0.5, side, 31 - side) + torch.randint(0, places, (count, 1))
         rows = side + torch.randint(0, places, (count, 1))
         i, c = indices.view(-1, 1, 1, 1), torch.arange(3).view(1, 3, 1, 1)
-        return prepare(padded[i, c, rows.view(count, 1, 32, 1), columns.view(count, 1, 1, 32)])
+        x = prepare(padded[i, c, rows.view(count, 1, 32, 1), columns.view(count, 1, 1, 32)])
+        return x if twin.size == 32 else F.interpolate(x, twin.size, mode="bilinear", antialias=True)
 
     model = MODELS[twin.model](int(labels.max()) + 1).to(memory_format=layout)
     optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)

@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "workload.h"
@@ -11,7 +12,8 @@
 namespace adabelief::trials {
 
 /// (N, in, H, W) -> (N, out, H / 2, W / 2): a 3 x 3 convolution, the maximum over 2 x 2 pixels, batch norm and ReLU;
-/// then such a convolution, batch norm and ReLU beside a shortcut.
+/// then such a convolution, batch norm and ReLU beside a shortcut. The first convolution begins by passing its input on
+/// in its first channels.
 struct PooledStageImpl : torch::nn::Module {
   PooledStageImpl(std::int64_t in, std::int64_t out) {
     namespace nn = torch::nn;
@@ -20,6 +22,8 @@ struct PooledStageImpl : torch::nn::Module {
     };
     pooled_ =
         register_module("pooled", nn::Sequential(conv(in, out), nn::MaxPool2d(2), nn::BatchNorm2d(out), nn::ReLU()));
+    const torch::NoGradGuard no_grad;
+    nn::init::dirac_(pooled_->at<nn::Conv2dImpl>(0).weight.narrow(0, 0, std::min(in, out)));
     residual_ = register_module("residual", nn::Sequential(conv(out, out), nn::BatchNorm2d(out), nn::ReLU()));
   }
 

@@ -11,7 +11,8 @@ namespace adabelief::trials {
 /// where this divides by that of all pixels, 0.25.
 struct PaperCifar : Classification {
   PaperCifar(const Setup& setup, std::string_view data_name, Network network)
-      : Classification(setup, data_name, std::move(network), {.epochs = 200, .batch = 128, .pad = 4, .flip = true}) {}
+      : Classification(setup, data_name, std::move(network),
+                       {.epochs = 200, .batch = 128, .pad = 4, .flip = Flip::random}) {}
 };
 
 }  // namespace adabelief::trials

@@ -20,12 +20,19 @@
 
 namespace adabelief::trials {
 
+/// Whether training images are mirrored: never; each time with a chance of one half; or in every second epoch, each
+/// image from its own at random, so that two epochs show both (Jordan, arXiv:2404.00498, section 3.6).
+enum class Flip { never, random, alternate };
+
 /// What a classification workload adds to its model.
 struct ClassificationOptions {
   std::int64_t epochs, batch;  ///< the workload's own
   std::int64_t pad = 0;        ///< pixels of zero padding around an image, from which a random crop is taken
-  bool flip = false;           ///< mirror every other training image, at random
+  Flip flip = Flip::never;
   double label_smoothing = 0;  ///< share of a training image's label that all classes have alike
+  /// {share of training that is done, from which on training images are resized; to so many pixels a side}, by rising
+  /// share: small images take less time, and the last steps see the size that is evaluated.
+  std::vector<std::pair<double, std::int64_t>> sizes = {};
 };
 
 /// A network of any type: images (N, C, H, W) -> logits (N, classes).
@@ -78,6 +85,7 @@ class Classification : public Workload {
       shuffled_ = epoch;
     }
     auto [x, y] = gather(images_.train, std::span(order_).subspan(first, options_.batch), epoch, true);
+    x = resized(x, static_cast<double>(t - 1) / static_cast<double>(steps_per_epoch() * options_.epochs));
     data_seconds_ = clock.seconds();
     network_.module->train();
     const auto smoothing = torch::nn::CrossEntropyLossOptions().label_smoothing(options_.label_smoothing);
@@ -122,7 +130,7 @@ class Classification : public Workload {
   }
 
  private:
-  static constexpr std::uint64_t shuffle_key = 1, augment_key = 2, choice_key = 3;
+  static constexpr std::uint64_t shuffle_key = 1, augment_key = 2, choice_key = 3, flip_key = 4;
 
   static std::int64_t count(const data::Images& images) { return static_cast<std::int64_t>(images.count); }
   std::uint64_t seed() const { return static_cast<std::uint64_t>(setup_.seed); }
@@ -163,6 +171,13 @@ class Classification : public Workload {
     return network_.forward(x).to(torch::kFloat32);
   }
 
+  torch::Tensor resized(const torch::Tensor& x, double done) const {
+    std::int64_t size = x.size(2);
+    for (const auto& [from, to] : options_.sizes) size = from <= done ? to : size;
+    if (size == x.size(2)) return x;
+    return at::_upsample_bilinear2d_aa(x, {size, size}, false);
+  }
+
   // The images of these indices, normalized: x (N, C, H, W) float32, y (N) int64. An image's augmentation depends on
   // seed, epoch and index alone.
   std::pair<torch::Tensor, torch::Tensor> gather(const data::Images& images, std::span<const std::int64_t> indices,
@@ -177,11 +192,13 @@ class Classification : public Workload {
       const std::int64_t index = indices[i];
       std::int64_t down = 0, right = 0;
       bool flip = false;
-      if (augment && (pad > 0 || options_.flip)) {
+      if (augment && (pad > 0 || options_.flip != Flip::never)) {
         Random random(seed(), augment_key, static_cast<std::uint64_t>(epoch * count(images) + index));
         down = std::int64_t(random.below(2 * pad + 1)) - pad;
         right = std::int64_t(random.below(2 * pad + 1)) - pad;
-        flip = options_.flip && random.below(2) == 1;
+        flip = options_.flip == Flip::random && random.below(2) == 1;
+        if (options_.flip == Flip::alternate)
+          flip = (Random(seed(), flip_key, static_cast<std::uint64_t>(index)).below(2) + epoch) % 2 == 1;
       }
       y.mutable_data_ptr<std::int64_t>()[i] = images.labels[index];
       for (std::int64_t c = 0; c < channels; ++c) {

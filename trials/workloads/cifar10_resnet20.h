@@ -15,7 +15,7 @@ struct Cifar10ResNet20 final : Classification {
 
   explicit Cifar10ResNet20(const Setup& setup)
       : Classification(setup, "cifar10", resnet_cifar(3, 10, setup.width),
-                       {.epochs = 164, .batch = 128, .pad = 4, .flip = true}) {}
+                       {.epochs = 164, .batch = 128, .pad = 4, .flip = Flip::random}) {}
 };
 
 }  // namespace adabelief::trials
