@@ -251,7 +251,12 @@ void AnyOptimizer::add(Weights weights, std::size_t group, const StateMemory& st
                                 plural(weights.size, "weight"));
   };
   for (std::size_t k = 0; k < rule_->states.size(); ++k) {
-    need(tensor.states.states[k] = states.states[k], "state " + std::string(rule_->states[k]));
+    const std::string what = "state " + std::string(rule_->states[k]);
+    need(tensor.states.states[k] = states.states[k], what);
+    // The codes of four elements are read as one number.
+    if (tensor.state_type == StateType::bits8 && reinterpret_cast<std::uintptr_t>(states.states[k]) % 4 != 0)
+      throw std::invalid_argument(std::string(rule_->name) + ": the address of the " + what +
+                                  " in 8 bits must be a multiple of 4");
   }
   if (storage_.keeps_rest(weights.type)) need(tensor.states.rest = states.rest, "rest");
   append(std::move(tensor));

@@ -427,7 +427,11 @@ adabelief_status adabelief_set_executor(adabelief_optimizer* optimizer, int (*th
   });
 }
 
-const char* adabelief_isa(void) { return cpu::isa_names[std::size_t(cpu::isa())].data(); }
+const char* adabelief_isa(void) {
+  const char* name = nullptr;
+  guarded([&] { name = cpu::isa_names[std::size_t(cpu::isa())].data(); });
+  return name;
+}
 
 adabelief_status adabelief_use_isa(const char* name) {
   return guarded([&] {

@@ -16,7 +16,8 @@ void Folded::set(const Fold& fold) {
     throw std::invalid_argument("adabelief: " + std::string(name) + " must lie in " + std::string(range) + ", got " +
                                 text(value));
   };
-  if (!std::isfinite(fold.scale)) refuse("scale", "(-inf, inf)", fold.scale);
+  constexpr double most = std::numeric_limits<float>::max();  // beyond it a zero gradient in float would become NaN
+  if (!(std::abs(fold.scale) <= most)) refuse("scale", "[-3.4e38, 3.4e38]", fold.scale);
   if (!(fold.max_norm > 0)) refuse("max_norm", "(0, inf]", fold.max_norm);
   if (!(fold.max_value > 0)) refuse("max_value", "(0, inf]", fold.max_value);
   fold_ = fold;
@@ -28,7 +29,7 @@ Folded::Use Folded::prepare(std::span<cpu::Job> jobs, const cpu::Executor& execu
   if (takes_norm()) {
     norm_ = std::abs(fold_.scale) * std::sqrt(cpu::gradient_squares(jobs, executor) + other_squares);
     if (fold_.skip_nonfinite && !std::isfinite(norm_)) use.skip = true, ++skipped_;
-    if (norm_ > fold_.max_norm) use.scale *= fold_.max_norm / norm_;
+    if (!(norm_ <= fold_.max_norm)) use.scale *= fold_.max_norm / norm_;
   }
   for (cpu::Job& job : jobs) {
     job.scale = use.scale, job.limit = use.limit, job.zero = fold_.zero_gradients;

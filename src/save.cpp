@@ -194,7 +194,11 @@ void AnyOptimizer::load(std::istream& in, const std::string& file) {
     if (steps < 0 || steps > max_steps)
       r.fail("the file is damaged: " + tensor + " after " + std::to_string(steps) + " steps");
     const bool rest = storage_.keeps_rest(weights.type);
-    count("the number of states of " + tensor, rule_->states.size() + rest);
+    // Of weights that were rounded otherwise there is no rest: it is 0 then; and where none is kept, it is left out.
+    const auto there = r.number<std::uint64_t>();
+    const bool had_rest = size_of(weights.type) == 2 && there == rule_->states.size() + 1;
+    if (!had_rest)
+      r.expect("the number of states of " + tensor, std::to_string(rule_->states.size()), std::to_string(there));
     Tensor& loaded = tensors.emplace_back(
         Tensor{weights, std::size_t(group), steps, tensors_[i].state_type, tensors_[i].whole, tensors_[i].offset});
     allocate(loaded);
@@ -209,9 +213,10 @@ void AnyOptimizer::load(std::istream& in, const std::string& file) {
         cpu::write_state(job, k, numbers.data());
       }
     }
-    if (rest) {
+    if (had_rest) {
       r.expect("a state of " + tensor, std::string(rest_name), r.text());
-      r.bytes(job.remainder, 2 * job.n);
+      std::vector<std::int16_t> unused(rest ? 0 : job.n);
+      r.bytes(rest ? job.remainder : unused.data(), 2 * job.n);
     }
   }
   r.end();

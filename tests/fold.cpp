@@ -158,12 +158,29 @@ TEST(Fold, KeepsNaNUnlessToldToSkipIt) {
   EXPECT_FALSE(std::isnan(x[1]));
 }
 
+TEST(Fold, ClipsByANormThatIsNotFiniteAsTorchDoes) {
+  for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    std::vector<float> x{1, 1};
+    AnyOptimizer optimizer = make("sgd", {{"lr", 1}, {"momentum", 0}});
+    optimizer.add(x);
+    optimizer.fold({.max_norm = 1});
+    optimizer.step(std::vector<float>{bad, 2});
+    EXPECT_TRUE(std::isnan(x[0]));
+    if (std::isnan(bad)) {
+      EXPECT_TRUE(std::isnan(x[1]));
+    } else {
+      EXPECT_EQ(x[1], 1);
+    }
+  }
+}
+
 TEST(Fold, RefusesNumbersOutOfTheirRangesAndKeepsWhatWasThere) {
   AnyOptimizer optimizer = make("adabelief");
   optimizer.fold({.max_norm = 2});
   const auto refusal = [&](const Fold& fold) { return message<std::invalid_argument>([&] { optimizer.fold(fold); }); };
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_EQ(refusal({.scale = infinity}), "adabelief: scale must lie in (-inf, inf), got inf");
+  EXPECT_EQ(refusal({.scale = infinity}), "adabelief: scale must lie in [-3.4e38, 3.4e38], got inf");
+  EXPECT_EQ(refusal({.scale = 1e39}), "adabelief: scale must lie in [-3.4e38, 3.4e38], got 1e+39");
   EXPECT_EQ(refusal({.max_norm = 0}), "adabelief: max_norm must lie in (0, inf], got 0");
   EXPECT_EQ(refusal({.max_value = nan}), "adabelief: max_value must lie in (0, inf], got nan");
   EXPECT_EQ(refusal({.max_norm = -1}), "adabelief: max_norm must lie in (0, inf], got -1");

@@ -125,7 +125,7 @@ struct Storage {
 };
 
 /// Where a tensor's states are: each of cpu::state_bytes bytes in the form that Storage::states_of tells, at an address
-/// fit for its elements.
+/// fit for its elements, in 8 bits a multiple of 4.
 struct StateMemory {
   std::array<void*, cpu::max_states> states{};  ///< those of the rule, in its order
   std::int16_t* rest = nullptr;                 ///< an element for each weight, where Storage::keeps_rest

@@ -115,11 +115,13 @@ typedef struct {
   int32_t type;
   int32_t gradient_type; /* float64 where the type is float64, any of the others where it is one of them */
   size_t group;
-  /* The rule's states, each of as many bytes as adabelief_state_form says, at an address fit for their elements; they
-   * hold zeros or what an optimizer left in them. The optimizer keeps all states itself where the first is NULL. */
+  /* The rule's states, each of as many bytes as adabelief_state_form says, at an address fit for their elements, in 8
+   * bits a multiple of 4; they hold zeros or what an optimizer left in them. The optimizer keeps all states itself where
+   * the first is NULL. */
   void* states[ADABELIEF_MAX_STATES];
   int16_t* rest; /* n elements where the states are the caller's, the type has 16 bits and rounding is exact */
-  /* A number in which the steps are counted, and its type, float32 or float64: read before a step, written after it.
+  /* A number in which the steps are counted, and its type, float32, which counts to 2^24, or float64: read before a
+   * step, written after it.
    * NULL: the optimizer counts. */
   void* steps;
   int32_t steps_type;
@@ -181,8 +183,8 @@ adabelief_status adabelief_set_threads(adabelief_optimizer* optimizer, int32_t m
 adabelief_status adabelief_set_executor(adabelief_optimizer* optimizer, int (*threads)(void),
                                         void (*run)(int tasks, void (*task)(void* context, int index), void* context));
 
-/* The instruction set in use ("baseline", "avx2", "avx512"), and another for all optimizers; each gives the same bits.
- */
+/* The instruction set in use ("baseline", "avx2", "avx512"), NULL where the environment's ADABELIEF_ISA names one that
+ * this machine lacks; and another for all optimizers, whatever the environment says. Each gives the same bits. */
 const char* adabelief_isa(void);
 adabelief_status adabelief_use_isa(const char* name);
 

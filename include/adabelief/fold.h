@@ -13,12 +13,15 @@ namespace adabelief {
 /// Folded into the step, these take no pass over memory of their own; max_norm and skip_nonfinite take one that only
 /// reads the gradients. In this order, and before weight decay:
 struct Fold {
-  /// Every gradient is multiplied by it: 1 / the factor of a scaled loss. Negative, the step maximizes. Finite.
+  /// Every gradient is multiplied by it: 1 / the factor of a scaled loss. Negative, the step maximizes. In the range of
+  /// float.
   double scale = 1;
   /// Nothing changes in a step of which a gradient has an element that is not finite, or, in double, of a square that
   /// is not.
   bool skip_nonfinite = false;
-  /// Where the 2-norm of all gradients together is above it, they are multiplied by max_norm / norm. In (0, inf].
+  /// Where the 2-norm of all gradients together is above it, they are multiplied by max_norm / norm. In (0, inf]. As in
+  /// torch's clip_grad_norm_, a norm of NaN makes NaN of all gradients, and an infinite one makes 0 of those that are
+  /// finite and NaN of the others; skip_nonfinite leaves such steps out.
   double max_norm = std::numeric_limits<double>::infinity();
   /// Elements are cut to [-max_value, max_value]. In (0, inf].
   double max_value = std::numeric_limits<double>::infinity();

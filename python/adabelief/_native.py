@@ -200,7 +200,10 @@ class Library:
     @property
     def isa(self) -> str:
         """The instruction set in use: baseline, avx2 or avx512. All give the same bits."""
-        return self._isa().decode()
+        name = self._isa()
+        if name is None:
+            raise ValueError(self._message().decode())
+        return name.decode()
 
     def use_isa(self, name: str) -> None:
         self.check(self._use_isa(name.encode()))

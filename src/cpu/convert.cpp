@@ -394,7 +394,11 @@ namespace adabelief::cpu {
 
 void read_state(const Job& job, std::size_t k, float* to) {
   if (job.state_type == StateType::bfloat16) {
-    return detail::widen(Type::bfloat16, job.states[k], 0, static_cast<std::uint32_t>(job.n), to);
+    for (std::size_t first = 0; first < job.n; first += block) {
+      const auto n = static_cast<std::uint32_t>(std::min(block, job.n - first));
+      detail::widen(Type::bfloat16, job.states[k], first, n, to + first);
+    }
+    return;
   }
   for (std::size_t first = 0; first < job.n; first += group) {
     std::array<float, group> numbers;

@@ -53,21 +53,25 @@ Isa first_choice() {
   return widest;
 }
 
-std::atomic<Isa>& current() {
-  static std::atomic<Isa> isa = first_choice();
-  return isa;
-}
+constexpr int undecided = -1;
+std::atomic<int> current = undecided;
 
 }  // namespace
 
-Isa isa() { return current(); }
+Isa isa() {
+  const int chosen = current;
+  if (chosen != undecided) return Isa(chosen);
+  int expected = undecided;  // where another thread has decided meanwhile, that holds
+  current.compare_exchange_strong(expected, int(first_choice()));
+  return Isa(current.load());
+}
 
 void use(Isa isa) {
   if (!has(isa)) {
     throw std::invalid_argument("adabelief: this machine has no " + std::string(isa_names[int(isa)]) +
                                 "; leave ADABELIEF_ISA and cpu::use alone to run the widest that it has");
   }
-  current() = isa;
+  current = int(isa);
 }
 
 const Executor serial{[] { return 1; },

@@ -49,6 +49,19 @@ def test_a_plan_steps_by_algorithm_2_over_memory_of_the_callers(library: Library
     assert steps[0] == 5
 
 
+@pytest.mark.parametrize(
+    ("wanted", "told"), [("baseline", "baseline"), ("mmx", "ValueError: adabelief: ADABELIEF_ISA=mmx is none of base")]
+)
+def test_the_environment_chooses_the_instruction_set_or_is_told_what_there_is(wanted: str, told: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from adabelief._native import load; print(load().isa)"],
+        check=False, capture_output=True, text=True,
+        env=os.environ | {"ADABELIEF_ISA": wanted, "PYTHONPATH": str(ROOT / "python")},
+    )  # fmt: skip
+    assert told in done.stdout + done.stderr
+    assert done.returncode == (0 if wanted == "baseline" else 1), done.stderr
+
+
 def test_groups_have_options_of_their_own_and_a_tensor_without_gradient_waits(library: Library) -> None:
     x, g = np.ones((3, 8), np.float32), np.ones(8, np.float32)
     states, steps = np.zeros((3, 2, 8), np.float32), np.zeros(3, np.float32)
