@@ -228,6 +228,7 @@ TYPED_TEST(EveryGan, GoesOnFromItsWeightsAndStateAsIfUnbroken) {
 TYPED_TEST(EveryGan, MeasuresOverNamedFeaturesAndShowsTenColumns) {
   Made<TypeParam> made;
   EXPECT_EQ(made.workload->metric().name, "FID (own CIFAR-10 classifier)");
+  EXPECT_EQ(made.workload->metric().split, "");
   const Workload::Evaluation e = made.workload->evaluate();
   EXPECT_TRUE(std::isfinite(e.loss));
   EXPECT_GT(e.metric, 0);
@@ -245,6 +246,20 @@ TYPED_TEST(EveryGan, SeesFiveSixthsAsManyBatchesAsItHasSteps) {
   Setup setup = setup_of();
   setup.train = 24;
   EXPECT_EQ(Made<TypeParam>(setup).workload->steps_per_epoch(), 24 / 8 * 6 / 5);
+}
+
+TYPED_TEST(EveryGan, HoldsATenthOfTheImagesBackForTuningAndIsJudgedByIt) {
+  Setup setup = setup_of();
+  setup.tuning = true;
+  Made<TypeParam> tuning(setup), usual;
+  EXPECT_EQ(tuning.workload->steps_per_epoch(), 36 / 8 * 6 / 5);
+  const auto judged = tuning.workload->evaluate(), usually = usual.workload->evaluate();
+  EXPECT_NE(judged.metric, usually.metric);
+  EXPECT_NE(judged.loss, usually.loss);
+  setup.train = 36;
+  EXPECT_EQ(Made<TypeParam>(setup).workload->steps_per_epoch(), 36 / 8 * 6 / 5);
+  setup.train = 37;
+  EXPECT_EQ(tests::refusal([&] { Made<TypeParam>{setup}; }), "train must lie in [1, 36], got 37");
 }
 
 TEST(Wgan, KeepsEveryWeightOfTheCriticWithinItsBounds) {

@@ -492,8 +492,9 @@ int compare(const CompareOptions& options) {
           if (give_up || running >= jobs) break;
           if (e.state == Entry::waiting && !e.needs_options) spawn(e, options), ++running;
         }
-      } else if (signals > seen || (asked > 0 && now() - asked > 10)) {
-        // The first signal asks; a second one, or ten seconds without an answer, ends them.
+      } else if (signals > seen || (asked > 0 && now() - asked > 60)) {
+        // The first signal asks, which a trial hears after a step or an evaluation; a second one, or a minute without
+        // an answer, ends them.
         for (const Entry& e : entries) {
           if (e.pipe >= 0) kill(e.pid, asked > 0 ? SIGKILL : SIGTERM);
         }

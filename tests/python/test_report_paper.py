@@ -96,6 +96,33 @@ def test_published_numbers_stand_beside_ours_with_their_digits_spread_and_source
     )
 
 
+def test_other_measures_have_columns_and_rows_of_their_own(tmp_path: Path) -> None:
+    fid = {"name": "FID", "unit": "", "better": "lower", "split": ""}
+    write_plan(tmp_path, ["Adam", "SGD"], [1, 2], baseline="Adam", target=None, paper=None)
+    for seed, kids in ((1, (0.3, 0.02)), (2, (0.5, 0.04))):
+        path = write_record(tmp_path, "Adam", seed, [400.0, 200.0], metric=fid)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line, kid in zip((line for line in lines if line["type"] == "evaluation"), kids, strict=True):
+            line["more"] = {"KID": kid}
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_record(tmp_path, "SGD", seed, [400.0, 300.0], metric=fid)
+    header, adam, sgd = (
+        [cell.strip() for cell in line.split("|")]
+        for line in markdown(Table.of(sections_of(tmp_path)[0])).splitlines()
+        if line.startswith("|") and "---" not in line
+    )
+    place = header.index("final KID")
+    assert adam[place].startswith("0.03000 ± 0.1") and sgd[place] == "–"
+    assert report(tmp_path).returncode == 0
+    row, other = read_csv(tmp_path / "summary.csv")
+    assert float(row["kid_mean"]) == pytest.approx(0.03) and other["kid_mean"] == ""
+    found = [r for r in read_csv(tmp_path / "results.csv") if r["metric"] == "KID"]
+    assert [(r["seed"], r["split"], float(r["value"])) for r in found] == [
+        ("1", "", 0.3), ("1", "", 0.02), ("2", "", 0.5), ("2", "", 0.04)
+    ]  # fmt: skip
+    assert {r["split"] for r in read_csv(tmp_path / "results.csv") if r["metric"] == "FID"} == {""}
+
+
 def test_another_metric_than_the_published_one_is_told_and_gets_no_curves(tmp_path: Path) -> None:
     write_plan(tmp_path, ["Adam"], [1], baseline="Adam", target=None, paper=None, published=KEY)
     write_record(tmp_path, "Adam", 1, [1.0, 2.0, 3.0], metric={"name": "top-5 accuracy", "unit": "%"})
@@ -319,6 +346,17 @@ def test_tuned_trials_are_a_column_a_verdict_and_a_section_of_their_own(tuned: P
     states = [(settings, verdict.state) for settings, verdict, _ in table.verdicts]
     assert states == [("at the given settings", "not supported"), ("tuned", "supported")]
     assert Table.of(chosen).verdicts == [] and [len(row.finals) for row in Table.of(chosen).rows] == [3, 3]
+
+
+def test_tuned_trials_that_never_came_are_missed(tuned: Path) -> None:
+    for path in (tuned / "records").glob("*tuned*"):
+        path.unlink()
+    (section,) = sections_of(tuned)
+    assert section.planned == 12 + 8
+    missing = [f"planned, but without a record: {label} (tuned) seed {seed}" for label in "AB" for seed in (11, 12, 13)]
+    assert section.warnings == missing
+    assert report(tuned).returncode == 0
+    assert json.loads((tuned / "report.json").read_text())["state"] == "incomplete"
 
 
 def test_the_search_is_drawn_over_each_option_that_it_varied_with_crosses_for_what_diverged(tuned: Path) -> None:

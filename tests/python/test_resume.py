@@ -80,6 +80,21 @@ def killed(here: Here, *words: str, after: Callable[[], Any]) -> None:
     assert process.returncode == -signal.SIGKILL, err
 
 
+def test_averages_of_weights_go_on_as_if_unbroken(here: Here, data: Path) -> None:
+    words = ["train", "words_lstm3", "--rule", "sgd", "--set", "momentum=0", "--set", "lr=20", "--average",
+             "--data", str(data), "--width", "0.05", "--batch", "15", "--epochs", "24", "--threads", "1"]  # fmt: skip
+    whole = timeless(here.folder / here(*words, "--quiet", "--out", "whole").stdout.strip())
+    plain = timeless(
+        here.folder / here(*(word for word in words if word != "--average"), "--quiet", "--out", "plain").stdout.strip()
+    )
+    assert whole[-1]["weights_sha256"] == plain[-1]["weights_sha256"] and whole[-2] != plain[-2]  # averages began
+    late = whole[-2]["step"] * 9 // 10
+    killed(here, *words, "--out", "out",
+           after=lambda: any(int(p.name.split(".")[-2]) >= late for p in checkpoints(here)))  # fmt: skip
+    done = here(*words, "--quiet", "--out", "out", "--resume")
+    assert timeless(here.folder / done.stdout.strip())[1:] == whole[1:]
+
+
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_every_workload_killed_and_resumed_leaves_the_record_and_the_weights_of_an_unbroken_one(
     here: Here, data: Path, name: str

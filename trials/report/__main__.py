@@ -35,9 +35,10 @@ def results(sections: Iterable[Any]) -> Iterable[dict[str, Any]]:
                 values = {
                     ("train", "loss"): e.train_loss,
                     ("test", "loss"): e.test_loss,
-                    (section.split or "test", metric): e.test_metric,
+                    (section.split, metric): e.test_metric,
                     ("validation", "loss"): e.valid_loss,
                     ("validation", metric): e.valid_metric,
+                    **{(section.split, name): value for name, value in e.more.items()},
                 }
                 head = (trial.run, section.workload, trial.label, trial.seed, e.epoch, e.step, e.seconds)
                 for (split, name), value in values.items():
@@ -113,7 +114,7 @@ def report(folders: list[Path], out: Path, quiet: bool, live: int = 0) -> None:
     header = f"> Warnings:\n{''.join(f'> - {w}{chr(10)}' for w in warnings)}\n" if warnings else ""
     texts = {
         "results.csv": as_csv(RESULTS, results(sections)),
-        "summary.csv": as_csv(tables[0].fields, rows),
+        "summary.csv": as_csv(dict.fromkeys(name for table in tables for name in table.fields), rows),
         "report.md": header + "\n".join(map(markdown, tables)),
         "report.json": digest(tables, bool(live)),
         "index.html": page(tables, warnings, out, live),

@@ -20,6 +20,11 @@ DASHES = ["solid", "dash", "dashdot", "longdash"]
 FULL_MARKS = 40  # evaluations a curve up to which each gets its mark
 
 
+def symbol_of(index: int) -> str:
+    """Another one where the colours begin again, so that no two of 49 rules look the same."""
+    return SYMBOLS[(index + index // len(COLORS)) % len(SYMBOLS)]
+
+
 def _faded(color: str) -> str:
     return f"rgba({int(color[1:3], 16)},{int(color[3:5], 16)},{int(color[5:], 16)},0.16)"
 
@@ -83,7 +88,7 @@ def _scale(section: Section, field: str, may_be_log: bool) -> Json:
 def _rule(section: Section, label: str, field: str, y: str, edge: str) -> tuple[list[Json], list[Json]]:
     """The bands and the lines of one rule in the plot on axis y; `edge` is the axis of its crosses."""
     index = section.labels.index(label)
-    color, symbol = COLORS[index % len(COLORS)], SYMBOLS[index % len(SYMBOLS)]
+    color, symbol = COLORS[index % len(COLORS)], symbol_of(index)
     dash = DASHES[index // len(COLORS) % len(DASHES)]
     group: Json = {"type": "scatter", "legendgroup": label, "name": label, "yaxis": y, "showlegend": False}
     bands, lines = [], []
@@ -209,7 +214,7 @@ def tuning(section: Section, metric_title: str) -> list[Json]:
         for index, label in enumerate(labels):
             if label not in varied[name]:
                 continue
-            color, symbol = COLORS[index % len(COLORS)], SYMBOLS[index % len(SYMBOLS)]
+            color, symbol = COLORS[index % len(COLORS)], symbol_of(index)
             own = sorted((t for t in trials if t.label == label), key=lambda t: t.config["options"].get(name, 0))
             group = {"type": "scatter", "legendgroup": label, "name": label, "mode": "markers"}
             ended = [t for t in own if t.status == "finished"]
@@ -293,7 +298,7 @@ def dots(table: Table, metric_title: str) -> Json:
                 "y": [places[row.label]] * len(row.finals),
                 "customdata": list(row.finals),
                 "mode": "markers",
-                "marker": {"color": color, "symbol": SYMBOLS[index % len(SYMBOLS)], "size": 10},
+                "marker": {"color": color, "symbol": symbol_of(index), "size": 10},
                 "hovertemplate": f"%{{x}}<extra>{row.label} seed %{{customdata}}</extra>",
             }
         )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from figures import COLORS, SYMBOLS
+from figures import COLORS, symbol_of
 from records import Section
 from table import number
 
@@ -107,8 +107,8 @@ def motion(section: Section) -> Json | None:
                 f"<extra>{label}</extra>",
             }
             head = path | {"mode": "markers", "showlegend": False, "hoverinfo": "skip"}
-            marks = (SYMBOLS, SOLID_SYMBOLS)
-            symbol, solid_symbol = ("x" if lost else marks_[index % len(marks_)] for marks_ in marks)
+            solid_symbol = "x" if lost else SOLID_SYMBOLS[index % len(SOLID_SYMBOLS)]
+            symbol = "x" if lost else symbol_of(index)
             edge = {"color": color, "line": {"color": "#fff", "width": 1}}
             flat.append({**line, "type": "scatter", "line": {"color": color, "width": 2.4}})
             flat.append({**head, "type": "scatter", "marker": {"symbol": symbol, "size": 9, **edge}})

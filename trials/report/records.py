@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Evaluation:
     valid_loss: float | None = None  # of the validation split, where the workload has one beside the test data
     valid_metric: float | None = None
     point: tuple[float, float] | None = None  # the weights, where there are two
+    more: Mapping[str, float] = field(default_factory=dict)  # other measures beside the metric, by name
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class Section:
     warnings: list[str] = field(default_factory=list)
     published: Published = field(default_factory=Published)
     tuned: Section | None = None
+    awaited: list[Json] = field(default_factory=list)  # planned tuned trials, as long as there is none
     main: Section | None = None  # of a section of tuned trials: that at the experiment's settings
 
     @property
@@ -134,7 +137,7 @@ class Section:
     @property
     def planned(self) -> int:
         """How many trials are to come or have come, as far as a plan tells; those of the search too."""
-        trials = [*self.plan.get("trials", [])]
+        trials = [*self.plan.get("trials", []), *self.awaited]
         tuning = self.plan.get("tuning", {}) if self.main is None else {}
         searches = [s for s in tuning.get("search", []) if s.get("workload", self.workload) == self.workload]
         return len(trials) + tuning.get("trials", 0) * len(searches)
@@ -292,7 +295,10 @@ def _evaluation(line: Json, after: int) -> Evaluation:
         point = None
     if point is not None:
         check(point, (float, float), "point")
-    return Evaluation(step, line["epoch"], line["seconds"], line.get("optimizer_seconds", 0.0), *measured, point)
+    others = line.get("more", {})
+    check(others, dict, "more")
+    more = {name: value for name in others if (value := _number(others, name)) is not None}
+    return Evaluation(step, line["epoch"], line["seconds"], line.get("optimizer_seconds", 0.0), *measured, point, more)
 
 
 def _samples(line: Json, folder: Path) -> Samples:
@@ -388,6 +394,8 @@ def _compare_with_plan(section: Section, live: bool) -> None:
     have = {(t.label, t.seed): t for t in section.trials}
     for label, seed in sorted(planned - have.keys()) if not live else ():
         section.warnings.append(f"planned, but without a record: {label} seed {seed}")
+    for trial in section.awaited if not live else ():
+        section.warnings.append(f"planned, but without a record: {trial['label']}{TUNED} seed {trial['seed']}")
     for (label, seed), trial in have.items():
         if trial.status == "unfinished" and not live:
             section.warnings.append(f"did not finish, not in the numbers: {label} seed {seed} ({trial.ending})")
@@ -410,6 +418,7 @@ def _split(section: Section) -> list[Section]:
     section.plan = {**plan, "trials": [t for t in planned if not t.get("tuned") and not t.get("tuning")]}
     chosen = {**plan, "trials": [t for t in planned if t.get("tuned")]}
     if not tuned:
+        section.awaited = chosen["trials"]
         return [section]
     if len(tuned) == len(section.trials) and not section.plan["trials"]:
         section.plan = chosen

@@ -181,6 +181,7 @@ class Summary:
     unfinished: int
     final: Estimate | None
     best: Estimate | None  # of each trial's best test metric
+    more: dict[str, Estimate | None]  # of what else the last evaluation measured, by name
     difference: Estimate | None  # of the finals to the baseline's, paired by seed; None for the baseline itself
     steps_to_target: float | None  # mean over the trials that reached it
     seconds_to_target: float | None
@@ -217,6 +218,10 @@ def summarize(section: Section) -> list[Summary]:
                 unfinished=len(section.of(label, "unfinished")),
                 final=estimate(finals[label].values()),
                 best=estimate(best(t, section.better) for t in finished),
+                more={
+                    name: estimate(e.more[name] for t in finished if name in (e := t.evaluations[-1]).more)
+                    for name in dict.fromkeys(name for t in section.trials for e in t.evaluations for name in e.more)
+                },
                 difference=paired_difference(finals[label], finals[section.baseline]) if compared else None,
                 steps_to_target=fmean(e.step for e in first) if first else None,
                 seconds_to_target=fmean(e.seconds for e in first) if first else None,

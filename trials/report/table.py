@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -182,6 +183,7 @@ class Table:
                 estimated("best", lambda r: r.best),
                 shown=not race,
             ),
+            *(self._other(name) for name in (rows[0].more if rows else ())),
             Column("n", lambda r: str(len(r.finals)), {"n": lambda r: len(r.finals)}),
             Column(
                 f"{self.outcome} less {section.baseline}’s",
@@ -240,6 +242,17 @@ class Table:
                 lambda r: r.diverged > 0,
             ),
         ]
+
+    def _other(self, name: str) -> Column:
+        """Another measure of the last evaluation."""
+
+        def get(row: Summary) -> Estimate | None:
+            return row.more[name]
+
+        like = next((abs(value.mean) for row in self.rows if (value := get(row))), 1.0)
+        key = re.sub(r"\W+", "_", name.lower())
+        fields = {f"{key}_{part}": lambda r, part=part: getattr(get(r), part, None) for part in ("mean", "low", "high")}
+        return Column(f"final {name}", lambda r: plus_minus(get(r), like), fields)
 
     def _published(self, name: str, source: Source | None) -> Column:
         """What another reports of each rule; with its metric where that is not ours."""

@@ -31,7 +31,8 @@ struct GanOptions {
   std::int64_t generator_turn;
   bool flip = false;   ///< mirror every other image that the critic sees, at random
   std::int64_t fakes;  ///< an evaluation's; a trial of less width or images has 1,000 or its number of images at most
-  bool against_test;   ///< their distance is to the test images, not to the training images
+  bool
+      against_test;  ///< their distance is to the test images, not to the training images; in tuning to those held back
 };
 
 /// A trial's step is a step of the critic or of the generator, six of which see five batches. Gradients are of the one
@@ -48,16 +49,18 @@ class Gan : public Workload {
     if (setup.epochs > 0) options_.epochs = setup.epochs;
     if (setup.batch > 0) batch_ = setup.batch;
     if (setup.bfloat16) throw std::invalid_argument("GANs are trained in float32; leave precision");
-    if (setup.train > 0) check_range("train", setup.train, train_.size(0));
+    for (const std::uint8_t label : images_.train.labels) labels_.push_back(label);
+    test_labels_.assign(images_.test.labels.begin(), images_.test.labels.end());
+    if (setup.tuning) hold_back();
+    if (setup.train > 0) check_range("train", setup.train, most_used());
     if (batch_ > used() || batch_ < 2)
       throw std::invalid_argument("batch must lie in [2, " + std::to_string(used()) + "], got " +
                                   std::to_string(batch_));
     if (setup.width < 1 || setup.train > 0) options_.fakes = std::min<std::int64_t>({options_.fakes, 1000, used()});
-    for (const std::uint8_t label : images_.train.labels) labels_.push_back(label);
-    const torch::Tensor reference = options_.against_test ? test_ : train_;
+    const std::string part = setup.tuning ? "valid-" : options_.against_test ? "test-" : "train-";
     const auto kept = cached("moments-" + features_.sha256.substr(0, 16) + "-" + images_.sha256.substr(0, 16) + "-" +
-                                 (options_.against_test ? "test-" : "train-") + std::to_string(options_.side),
-                             [&] { return moments_of(reference); });
+                                 part + std::to_string(options_.side),
+                             [&] { return moments_of(part == "train-" ? train_ : test_); });
     reference_mean_ = kept.at(0), reference_covariance_ = kept.at(1), reference_features_ = kept.at(2);
   }
 
@@ -110,16 +113,16 @@ class Gan : public Workload {
     return t * 10 / steps != (t - 1) * 10 / steps;
   }
 
-  /// FID and KID of fakes from the same latent vectors each time; the loss is the critic's on test images and fakes.
+  /// FID and KID of fakes from the same latent vectors each time; the loss is the critic's on test images and fakes. In
+  /// tuning the last tenth of a permutation of the training images is held back and takes the test images' place.
   Evaluation evaluate() override {
     const torch::NoGradGuard no_grad;
     generator().eval();
     critic().eval();
     const std::int64_t n = std::min<std::int64_t>({chunk, test_.size(0), options_.fakes});
     const auto [z, y] = latents(evaluation_key, 0, n);
-    const std::vector<std::int64_t> test_labels(images_.test.labels.begin(), images_.test.labels.begin() + n);
-    const double loss =
-        critic_loss(prepared(test_.narrow(0, 0, n)), torch::tensor(test_labels), generate(z, y), y).item<double>();
+    const torch::Tensor test_y = torch::tensor(test_labels_).narrow(0, 0, n);
+    const double loss = critic_loss(prepared(test_.narrow(0, 0, n)), test_y, generate(z, y), y).item<double>();
     if (!std::isfinite(loss)) return {loss, NAN};
     Moments moments;
     std::vector<torch::Tensor> kept;
@@ -143,7 +146,7 @@ class Gan : public Workload {
     return {bytes(generate(z, torch::arange(100) % 10)), 10};
   }
 
-  Metric metric() const override { return {"FID (" + features_.name + ")", "", false}; }
+  Metric metric() const override { return {"FID (" + features_.name + ")", "", false, {}, ""}; }
   std::string data_name() const override { return "cifar10"; }
   std::string data_sha256() const override { return images_.sha256; }
   Json details() const override {
@@ -178,8 +181,22 @@ class Gan : public Workload {
  private:
   static constexpr std::int64_t critic_steps = 5, cycle = critic_steps + 1, chunk = 500, kernel_rows = 10'000;
 
-  std::int64_t used() const { return setup_.train > 0 ? setup_.train : train_.size(0); }
+  std::int64_t held_back() const { return setup_.tuning ? train_.size(0) / 10 : 0; }
+  std::int64_t most_used() const { return train_.size(0) - held_back(); }
+  std::int64_t used() const { return setup_.train > 0 ? setup_.train : most_used(); }
   std::int64_t batches_per_epoch() const { return used() / batch_; }
+
+  // The same in every trial: the first used() are trained on, and tuning is judged by the last tenth.
+  std::vector<std::int64_t> chosen() const { return permutation(train_.size(0), Random(0, subset_key, 0)); }
+
+  // Puts the last tenth of the training images in the place of the test images.
+  void hold_back() {
+    const torch::Tensor last = torch::tensor(chosen()).slice(0, most_used());
+    test_ = train_.index_select(0, last);
+    test_labels_.clear();
+    for (const std::int64_t i : std::span(last.const_data_ptr<std::int64_t>(), last.numel()))
+      test_labels_.push_back(labels_[i]);
+  }
 
   // Latent vectors (n, latent) of the standard normal law and classes (n).
   std::pair<torch::Tensor, torch::Tensor> latents(std::uint64_t key, std::int64_t index, std::int64_t n) const {
@@ -213,8 +230,8 @@ class Gan : public Workload {
     };
     if (epoch != shuffled_) {
       order_ = permutation(used(), key(shuffle_key, epoch));
-      if (used() < train_.size(0)) {  // the same part of the images in every trial
-        const auto subset = permutation(train_.size(0), Random(0, subset_key, 0));
+      if (used() < train_.size(0)) {
+        const auto subset = chosen();
         for (std::int64_t& i : order_) i = subset[i];
       }
       shuffled_ = epoch;
@@ -250,8 +267,8 @@ class Gan : public Workload {
   Setup setup_;
   data::ImageData images_;
   GanOptions options_;
-  torch::Tensor train_, test_;  // uint8 (N, 3, 32, 32): views of images_
-  std::vector<std::int64_t> labels_;
+  torch::Tensor train_, test_;  // uint8 (N, 3, 32, 32): views of images_, but what was held back
+  std::vector<std::int64_t> labels_, test_labels_;
   Features features_;
   torch::Tensor reference_mean_, reference_covariance_, reference_features_;
   torch::Tensor critic_loss_ = torch::zeros({});
