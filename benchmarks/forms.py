@@ -136,7 +136,8 @@ def main() -> None:
     about = (
         f"adabelief {context['version']} ({context['compiler']}). Nanoseconds a weight of AdaBelief's step on one tensor "
         f"of so many weights, medians of {options.rounds} rounds of {options.seconds:g} s each; in brackets the speed "
-        "beside float32 in the same rounds. Bytes are those that must be read and written."
+        "beside float32 in the same rounds. Bytes are those that must be read and written; below 4,096 weights the rows of "
+        "8 bits keep float32."
     )
     measure.report(
         "forms",

@@ -455,5 +455,40 @@ TEST(Rules, AreListedByName) {
   EXPECT_EQ(std::count(names.begin(), names.end(), "adabelief"), 1);
 }
 
+TEST(BadNumbers, AreUsedAsTheyAreWhereTheyAreSubnormal) {
+  constexpr float least = std::numeric_limits<float>::denorm_min();
+  std::vector<float> x(40), g(40, least);
+  AnyOptimizer optimizer = make("sgd", {{"lr", 1}, {"momentum", 0}});
+  optimizer.add(x);
+  optimizer.step(g);
+  EXPECT_EQ(x, std::vector<float>(40, -least));
+}
+
+TEST(BadNumbers, ABeta1Of0StepsByTheGradientOverTheFloor) {
+  std::vector<double> x{1, 2};
+  const std::vector<double> g{0.5, -3};
+  AnyOptimizer optimizer = make("adabelief", {{"lr", 0.1}, {"beta1", 0}, {"beta2", 0.99}, {"eps", 1e-4}});
+  optimizer.add(x);
+  const double floor = std::sqrt(1e-4 / (1 - 0.99)) + 1e-4;
+  for (int t = 1; t <= 5; ++t) {
+    optimizer.step(g);
+    EXPECT_NEAR(x[0], 1 - t * 0.1 * g[0] / floor, 1e-12);
+    EXPECT_NEAR(x[1], 2 - t * 0.1 * g[1] / floor, 1e-12);
+  }
+}
+
+TEST(BadNumbers, AnEpsThatIsNothingInItsTypeMakesNaNOfWhatNeverHadAGradient) {
+  for (const double eps : {0.0, 1e-46}) {
+    std::vector<float> x{1, 1};
+    std::vector<double> y{1, 1};
+    AnyOptimizer single = make("adabelief", {{"eps", eps}}), twice = make("adabelief", {{"eps", eps}});
+    single.add(x), twice.add(y);
+    single.step(std::vector<float>{0, 1}), twice.step(std::vector<double>{0, 1});
+    EXPECT_TRUE(std::isnan(x[0]));
+    EXPECT_EQ(std::isnan(y[0]), eps == 0);
+    EXPECT_TRUE(std::isfinite(x[1]) && std::isfinite(y[1]));
+  }
+}
+
 }  // namespace
 }  // namespace adabelief::tests

@@ -406,6 +406,30 @@ TYPED_TEST(EveryRule, MakesNaNOfAWeightWhoseGradientIsNaNAndTouchesNoOther) {
   });
 }
 
+TYPED_TEST(EveryRule, ShowsAnInfiniteGradientInItsWeightOrStatesAndInNoOther) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  for (const double bad : {infinity, -infinity}) {
+    for_types([&]<class T>() {
+      auto x = values<T>(100, 1), y = x;
+      AnyOptimizer optimizer{Options(this->info())}, expected{Options(this->info())};
+      optimizer.add(x);
+      expected.add(y);
+      for (unsigned t = 1; t <= 3; ++t) {
+        auto g = values<T>(100, 100 + t);
+        expected.step(g);
+        if (t == 2) g[50] = static_cast<T>(bad);
+        optimizer.step(g);
+      }
+      bool shown = !std::isfinite(x[50]);
+      for (const auto name : TypeParam::states) shown |= !std::isfinite(optimizer.state_numbers(name)[50]);
+      EXPECT_TRUE(shown);
+      if constexpr (HasNorms<TypeParam>) return;  // an infinite norm is for all to see
+      x[50] = y[50];
+      EXPECT_TRUE(same(x, y));
+    });
+  }
+}
+
 TYPED_TEST(EveryRule, HasScalarsThatDependOnOptionsAndStepAlone) {
   for (const Settings& settings : variants(this->info())) {
     const Options options(this->info(), settings), others(this->info(), {{"lr", 0.5}});
