@@ -254,6 +254,16 @@ TEST(ImageNet, LearnsTwoColoursAndRepeatsItself) {
   EXPECT_EQ(a.evaluate().loss, b.evaluate().loss);
 }
 
+TEST(ImageNet, IsTestedOnNoMoreImagesThanItIsTrainedOn) {
+  const Folder folder;
+  write_photographs(folder.path);
+  trials::Setup setup = setup_of(folder.path);
+  setup.train = 3, setup.batch = 3;
+  ImagenetResnet18 workload(setup);
+  const double right = 3 * workload.evaluate().metric / 100;  // in whole images, of three
+  EXPECT_NEAR(right, std::round(right), 1e-9);
+}
+
 TEST(ImageNet, IsRefusedWithWhatItsFolderMustHold) {
   const Folder folder;
   const auto message = [&] { return refusal([&] { ImagenetResnet18 workload(setup_of(folder.path)); }); };

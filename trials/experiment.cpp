@@ -360,12 +360,17 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
   } else if (reduced) {
     root.fail(nullptr, "no table [reduced], so there is no reduced profile; leave --reduced");
   }
-  const auto read_states = [&](Table& table, std::string& into) {
-    into = table.get<std::string>("states", "one of " + join(state_type_names)).value_or(into);
-    if (std::find(state_type_names.begin(), state_type_names.end(), into) == state_type_names.end())
-      table.fail(table.find("states"), unknown("form of states", into, state_type_names));
+  const auto read_form = [&](Table& table, const std::string& of, std::span<const std::string_view> forms,
+                             std::string& into) {
+    into = table.get<std::string>(of, "one of " + join(forms)).value_or(into);
+    if (std::find(forms.begin(), forms.end(), into) == forms.end())
+      table.fail(table.find(of), unknown("form of " + of, into, forms));
   };
-  read_states(root, base.states);
+  const auto read_forms = [&](Table& table, Trial& into) {
+    read_form(table, "states", state_type_names, into.states);
+    read_form(table, "weights", Trial::weight_forms, into.weights);
+  };
+  read_forms(root, base);
   const auto read_schedule = [&](Table& table, Schedule& into) {
     const toml::node* node = table.find("schedule");
     if (node == nullptr) return;
@@ -435,7 +440,7 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
     if (!space.empty() && !e.tuning)
       table.fail(table.find("search"), "rules.search needs the table [tuning] with trials = a number");
     read_schedule(table, entry.schedule);  // in place of the experiment's
-    read_states(table, entry.states);
+    read_forms(table, entry);
     entry.average = table.get<bool>("average", "true or false").value_or(false);
     auto trained = workload_names(table, known);
     if (trained.empty()) trained = e.workloads;

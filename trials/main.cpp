@@ -319,6 +319,11 @@ int program(int argc, char** argv) {
   train_command
       ->add_option("--states", t.trial.states, "How the optimizer's states are kept: " + join(state_type_names))
       ->capture_default_str();
+  train_command
+      ->add_option("--weights", t.trial.weights,
+                   "How weights are kept between steps, and rounded: " + join(Trial::weight_forms) +
+                       "; the network computes with what they are in float32, gradients are as the weights")
+      ->capture_default_str();
   train_command->add_flag("--channels-last", t.trial.channels_last,
                           "Keep images as (N, H, W, C) in memory: often faster");
   train_command

@@ -116,6 +116,52 @@ class Record {
   std::ofstream out_;
 };
 
+// A network's weights as the optimizer keeps them. Where these have 16 bits the network computes with their values in
+// float, and its gradients are rounded to the same type.
+class Kept {
+ public:
+  Kept(std::vector<torch::Tensor> parameters, const std::string& form) : parameters_(std::move(parameters)) {
+    const auto dash = form.find('-');
+    if (dash == std::string::npos) return;
+    type_ = form.substr(0, dash) == "float16" ? Type::float16 : Type::bfloat16;
+    const auto found = std::find(rounding_names.begin(), rounding_names.end(), form.substr(dash + 1));
+    rounding_ = Rounding(found - rounding_names.begin());
+    for (const torch::Tensor& p : parameters_)
+      low_.push_back(p.detach().to(type_ == Type::float16 ? torch::kHalf : torch::kBFloat16));
+    give_weights();
+  }
+
+  bool low() const { return !low_.empty(); }
+  Type type() const { return type_; }
+  Rounding rounding() const { return rounding_; }
+  const std::vector<torch::Tensor>& weights() const { return low() ? low_ : parameters_; }
+
+  void forget_gradients(torch::optim::Optimizer& optimizer) const {
+    optimizer.zero_grad();
+    for (std::size_t i = 0; i < low_.size(); ++i) parameters_[i].mutable_grad().reset();
+  }
+  void take_gradients() const {
+    for (std::size_t i = 0; i < low_.size(); ++i) {
+      const torch::Tensor g = parameters_[i].grad();
+      low_[i].mutable_grad() = g.defined() ? g.to(low_[i].scalar_type()) : g;
+    }
+  }
+  void give_weights() const {
+    const torch::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < low_.size(); ++i) parameters_[i].copy_(low_[i]);
+  }
+  /// After something else than a step has changed the network's.
+  void take_weights() const {
+    const torch::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < low_.size(); ++i) low_[i].copy_(parameters_[i]);
+  }
+
+ private:
+  std::vector<torch::Tensor> parameters_, low_;
+  Type type_ = Type::float32;
+  Rounding rounding_ = Rounding::nearest;
+};
+
 constexpr std::uint64_t step_key = 101, evaluation_key = 102;  // those of the workloads are less
 
 }  // namespace
@@ -158,21 +204,28 @@ Outcome train(const Trial& trial, const RunOptions& run) {
   const auto parameters = workload->parameters();
   if (trial.average && !workload->averages())
     throw Error(trial.workload + " has no averages of its weights; leave average");
-  const auto form = std::find(state_type_names.begin(), state_type_names.end(), trial.states);
-  const Storage storage{.states = StateType(form - state_type_names.begin()),
-                        .seed = static_cast<std::uint64_t>(trial.seed)};
-  const auto optimizer = libtorch::make(parameters, options, storage);
   const bool in_double = parameters.front().scalar_type() == torch::kDouble;
-  if (in_double && storage.states != StateType::full) {
-    throw Error("states in " + trial.states + " are for weights that are computed in float, " + trial.workload +
-                " is computed in double; leave states");
+  const auto place = [](const auto& names, std::string_view name) {
+    return std::find(names.begin(), names.end(), name) - names.begin();
+  };
+  const Kept kept(parameters, trial.weights);
+  const Storage storage{.states = StateType(place(state_type_names, trial.states)),
+                        .weights = kept.rounding(),
+                        .seed = static_cast<std::uint64_t>(trial.seed)};
+  for (const auto& [what, form, usual] : {std::tuple("states", trial.states, storage.states == StateType::full),
+                                          std::tuple("weights", trial.weights, !kept.low())}) {
+    if (usual || !in_double) continue;
+    throw Error(std::string(what) + " in " + form + " are for weights that are computed in float, " + trial.workload +
+                " is computed in double; leave " + what);
   }
+  const auto optimizer = libtorch::make(kept.weights(), options, storage);
   std::size_t weights = 0, state_bytes = 0;  // as the adapter keeps them, once every weight has had a gradient
   for (const auto& p : parameters) {
     const auto n = static_cast<std::size_t>(p.numel());
-    const Type type = in_double ? Type::float64 : Type::float32;
+    const Type type = in_double ? Type::float64 : kept.type();
     weights += n;
     state_bytes += cpu::state_bytes(storage.states_of(type, n), type, n) * options.rule().states.size();
+    if (storage.keeps_rest(type)) state_bytes += 2 * n;
   }
   const std::int64_t per_epoch = workload->steps_per_epoch(), steps = per_epoch * workload->epochs(),
                      last = trial.max_steps > 0 ? std::min(steps, trial.max_steps) : steps;
@@ -218,6 +271,7 @@ Outcome train(const Trial& trial, const RunOptions& run) {
   if (trial.train > 0) config["train"] = trial.train;
   if (trial.width != 1) config["width"] = trial.width;
   if (trial.average) config["average"] = true;
+  if (kept.low()) config["weights"] = trial.weights;
   if (metric.split != "test") config["metric"]["split"] = metric.split;
   if (metric.goal) config["metric"]["goal"] = *metric.goal;
   if (const Json details = workload->details(); !details.is_null()) config.update(details);
@@ -234,6 +288,7 @@ Outcome train(const Trial& trial, const RunOptions& run) {
     throw Error(path.string() + ".part has a checkpoint after step " + std::to_string(checkpoints.newest()) +
                 "; go on from it by --resume, or give another --label or --out");
   }
+  kept.take_weights();
   Record record(path, begun ? begun->record : "");
   if (!begun) record.line(config);
 
@@ -317,7 +372,7 @@ Outcome train(const Trial& trial, const RunOptions& run) {
     const Clock step;
     optimizer->options().set_lr(lr * trial.schedule(t, steps, per_epoch) * workload->lr_factor(t));
     if (decays) optimizer->options().set("beta1", options.get("beta1") * std::pow(decay, static_cast<double>(t)));
-    optimizer->zero_grad();
+    kept.forget_gradients(*optimizer);
     seed_generator(step_key);
     const double loss = workload->backward(t);
     data_seconds += workload->data_seconds();
@@ -326,9 +381,12 @@ Outcome train(const Trial& trial, const RunOptions& run) {
       return diverged("training", loss);
     }
     const Clock update;
+    kept.take_gradients();
     optimizer->step();
+    kept.give_weights();
     optimizer_seconds += update.seconds();
     workload->after(*optimizer);
+    kept.take_weights();
     seconds += step.seconds();
     loss_sum += loss, ++loss_count;
     recent = std::isnan(recent) ? loss : 0.95 * recent + 0.05 * loss;

@@ -84,6 +84,8 @@ void Trial::check() const {
     throw Error(unknown("precision", precision, precisions));
   if (std::find(state_type_names.begin(), state_type_names.end(), states) == state_type_names.end())
     throw Error(unknown("form of states", states, state_type_names));
+  if (std::find(weight_forms.begin(), weight_forms.end(), weights) == weight_forms.end())
+    throw Error(unknown("form of weights", weights, weight_forms));
   if (!(width > 0 && std::isfinite(width))) throw Error(fmt::format("width must lie in (0, inf), got {}", text(width)));
   const auto refuse = [&](std::string_view why) { throw Error(fmt::format("label '{}': {}", label, why)); };
   const auto control = [](unsigned char c) { return c < ' ' || c == 127; };
@@ -113,6 +115,7 @@ std::vector<std::string> Trial::arguments() const {
   add("--threads", std::to_string(threads));
   add("--precision", precision, precision != standard.precision);
   add("--states", states, states != standard.states);
+  add("--weights", weights, weights != standard.weights);
   if (channels_last) words.emplace_back("--channels-last");
   add("--train", std::to_string(train), train != 0);
   add("--width", text(width), width != 1);

@@ -53,6 +53,7 @@ struct Trial {
   int threads = 1;
   std::string precision = "float32";  ///< or bfloat16: autocast, with float32 weights
   std::string states = "full";        ///< how the optimizer keeps what it keeps: one of state_type_names
+  std::string weights = "float32";    ///< how weights are kept between steps: one of weight_forms
   bool channels_last = false;
   bool names_workload = false;  ///< has it in the record's name, as where an experiment trains several
   bool reduced = false;         ///< by its experiment, which the record says
@@ -64,6 +65,9 @@ struct Trial {
   std::int64_t max_steps = 0;  ///< stop after so many steps, as if killed there but in order; 0: no bound
 
   static constexpr std::array<std::string_view, 2> precisions{"float32", "bfloat16"};
+  static constexpr std::array<std::string_view, 7> weight_forms{
+      "float32",         "bfloat16-nearest",   "bfloat16-stochastic", "bfloat16-exact",
+      "float16-nearest", "float16-stochastic", "float16-exact"};
 
   /// The name of its record: LABEL-sSEED with nothing but a-z, 0-9 and '-', or WORKLOAD-LABEL-sSEED; of a tuning trial
   /// LABEL-tPOINT-sSEED.

@@ -287,7 +287,7 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
         ("list", "KIND"),
         ("advise", "RULE --set"),
         ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --beta1-decay --seed --epochs --batch --steps"
-         + " --threads --precision --states --channels-last --train --width --average --tuning --label --resume"
+         + " --threads --precision --states --weights --channels-last --train --width --average --tuning --label --resume"
          + " --checkpoint --out --data --quiet"),
         ("compare", "EXPERIMENT --reduced --tune --resume --checkpoint --out --jobs --data --quiet"),
         ("report", "FOLDER --index --out --quiet"),
@@ -339,6 +339,10 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
          "no form of states named '8bits'; did you mean 8bit? There are: full, bfloat16, 8bit"),
         ("train reddi --rule adam --states bfloat16", 1,
          "states in bfloat16 are for weights that are computed in float, reddi is computed in double; leave states"),
+        ("train fashion_mnist_cnn --rule adam --weights bfloat16", 1,
+         "no form of weights named 'bfloat16'; did you mean bfloat16-nearest? There are: float32, bfloat16-neare"),
+        ("train reddi --rule adam --weights bfloat16-exact", 1,
+         "weights in bfloat16-exact are for weights that are computed in float, reddi is computed in double; leave weig"),
         ("train fashion_mnist_cnn --rule adam --set decay=coupld", 1,
          "adam: decay must be one of coupled, decoupled, fixed, got 'coupld'"),
         ("train fashion_mnist_cnn --rule adam --set lr", 1, "--set takes NAME=VALUE, such as lr=1e-3, got lr"),
@@ -900,6 +904,7 @@ def test_every_setting_of_an_experiment_reaches_its_trials(here: Here) -> None:
         threads = 2
         precision = "bfloat16"
         states = "8bit"
+        weights = "bfloat16-stochastic"
         channels_last = true
         schedule = { kind = "steps", at = [1, 2.5], factor = 0.2, warmup = 0.5 }
         [[rules]]
@@ -909,6 +914,7 @@ def test_every_setting_of_an_experiment_reaches_its_trials(here: Here) -> None:
         [[rules]]
         rule = "adam"
         states = "bfloat16"
+        weights = "float32"
         schedule = { kind = "inverse_sqrt", beta1_decay = 0.5 }
     """)
     done = here("compare", "mini.toml", "--out", "out")
@@ -916,7 +922,7 @@ def test_every_setting_of_an_experiment_reaches_its_trials(here: Here) -> None:
     config = read(here.folder / "out" / "records" / "one-s-7.jsonl")[0]
     expected = {
         "label": "--one", "rule": "sgd", "experiment": "mini", "seed": -7, "epochs": 3, "batch": 50, "steps": 2,
-        "threads": 2, "precision": "bfloat16", "states": "8bit", "channels_last": True,
+        "threads": 2, "precision": "bfloat16", "states": "8bit", "weights": "bfloat16-stochastic", "channels_last": True,
         "schedule": {"kind": "steps", "warmup": 0.5, "at": [1, 2.5], "factor": 0.2},
         "options": {"lr": 1, "momentum": 0.5, "dampening": 0, "nesterov": True, "weight_decay": 1e-3,
                     "decay": "decoupled"},

@@ -24,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "trials" / "report"))
 import published
 from figures import curves, tuning
 from records import read_folders
-from stats import judge, mean_train_loss
+from stats import MEASURES, judge, mean_train_loss
 from table import Table, markdown
+from test_program import PROGRAM
 from test_report import REPORT, T2, in_chromium, read_csv, report, write_plan, write_record
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +122,16 @@ def test_other_measures_have_columns_and_rows_of_their_own(tmp_path: Path) -> No
         ("1", "", 0.3), ("1", "", 0.02), ("2", "", 0.5), ("2", "", 0.04)
     ]  # fmt: skip
     assert {r["split"] for r in read_csv(tmp_path / "results.csv") if r["metric"] == "FID"} == {""}
+
+
+def test_the_program_lets_claims_be_of_what_the_report_can_measure(tmp_path: Path) -> None:
+    rules = "".join(f'[[rules]]\nlabel = "{label}"\nrule = "adam"\n' for label in "AB")
+    (tmp_path / "mine.toml").write_text(
+        f'title = "T"\nworkload = "toy_abs"\nseeds = [1]\n{rules}'
+        '[[claims]]\ntext = "A is better"\nrule = "A"\nversus = "B"\nkind = "better"\nmetric = "smell"\n'
+    )
+    done = subprocess.run([PROGRAM, "compare", "mine.toml"], check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr.rstrip().endswith(f"no metric named 'smell'. There are: {', '.join(MEASURES)}")
 
 
 def test_another_metric_than_the_published_one_is_told_and_gets_no_curves(tmp_path: Path) -> None:

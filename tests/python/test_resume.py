@@ -114,7 +114,11 @@ def test_every_workload_killed_and_resumed_leaves_the_record_and_the_weights_of_
 
 
 @pytest.mark.parametrize(
-    "more", ["sgd", "adam --states 8bit", "adabelief --states bfloat16", "adabelief --precision bfloat16"]
+    "more",
+    [
+        *("sgd", "adam --states 8bit", "adabelief --states bfloat16", "adabelief --precision bfloat16"),
+        *("adabelief --weights bfloat16-exact", "adam --weights float16-stochastic --states 8bit"),
+    ],
 )
 def test_a_trial_killed_again_and_again_ends_as_an_unbroken_one(here: Here, more: str) -> None:
     words = ["10" if word == "60" else word for word in NETWORK] + ["--rule", *more.split()]

@@ -440,7 +440,7 @@ class Table:
         """The settings that all rules share; the names of the others; each rule's values of these."""
         keys = (
             *("schedule", "epochs", "batch", "steps", "parameters"),
-            *("precision", "states", "channels_last", "threads"),
+            *("precision", "states", "weights", "channels_last", "threads"),
         )
         rules: dict[str, dict[str, str]] = {}
         for label in self.section.labels:

@@ -92,7 +92,8 @@ struct ImagenetResnet18 final : Workload {
   // Those that train wait for none of these: what they decode is needed several steps later.
   static int threads() { return std::max(2, at::get_num_threads()); }
 
-  // As tasks/classification.h chooses: the first of a fixed permutation, and for tuning its last tenth to evaluate on.
+  // As tasks/classification.h chooses: the first of a fixed permutation, for tuning its last tenth to evaluate on, and
+  // not more test images than training images, which are any of them, as folders lie class by class.
   void choose_images() {
     train_ = folder_.train, test_ = folder_.val;
     const auto all = std::ssize(train_), valid = setup_.tuning ? all / 10 : 0;
@@ -102,6 +103,10 @@ struct ImagenetResnet18 final : Workload {
     for (std::int64_t i = 0; i < all; ++i) train_[i] = folder_.train[order[i]];
     if (setup_.tuning) test_.assign(train_.end() - valid, train_.end());
     train_.resize(setup_.train > 0 ? setup_.train : all - valid);
+    if (setup_.tuning || std::ssize(train_) >= std::ssize(test_)) return;
+    const auto some = permutation(std::ssize(test_), Random(0, choice_key, 1));
+    for (std::int64_t i = 0; i < std::ssize(train_); ++i) test_[i] = folder_.val[some[i]];
+    test_.resize(train_.size());
   }
 
   // Called by the threads of the loader, for places in any order.
