@@ -384,50 +384,57 @@ TYPED_TEST(EveryRule, TakesItsNormsWithTheSameBitsOnEveryInstructionSetAndThread
   });
 }
 
-TYPED_TEST(EveryRule, MakesNaNOfAWeightWhoseGradientIsNaNAndTouchesNoOther) {
-  for_types([&]<class T>() {
-    auto x = values<T>(100, 1), y = x;
-    AnyOptimizer optimizer{Options(this->info())}, expected{Options(this->info())};
+// Three steps of 100 weights, in the second of which the gradient of weight 50 is `bad`, beside the same with a good
+// one.
+template <class T>
+struct WithABadGradient {
+  static constexpr std::size_t place = 50;
+  std::vector<T> x = values<T>(100, 1), y = x;  // y: with the good one
+  AnyOptimizer optimizer;
+
+  WithABadGradient(const RuleInfo& rule, T bad) : optimizer(Options(rule)) {
+    AnyOptimizer expected{Options(rule)};
     optimizer.add(x);
     expected.add(y);
     for (unsigned t = 1; t <= 3; ++t) {
       auto g = values<T>(100, 100 + t);
       expected.step(g);
-      if (t == 2) g[50] = std::numeric_limits<T>::quiet_NaN();
+      if (t == 2) g[place] = bad;
       optimizer.step(g);
     }
-    EXPECT_TRUE(std::isnan(x[50]));
+  }
+  bool touched_no_other() {
+    x[place] = y[place];
+    return same(x, y);
+  }
+};
+
+TYPED_TEST(EveryRule, MakesNaNOfAWeightWhoseGradientIsNaNAndTouchesNoOther) {
+  for_types([&]<class T>() {
+    WithABadGradient<T> steps(this->info(), std::numeric_limits<T>::quiet_NaN());
+    const auto& x = steps.x;
+    EXPECT_TRUE(std::isnan(x[steps.place]));
     if constexpr (HasNorms<TypeParam>) {  // its norm is NaN, and with it the step of all
       EXPECT_TRUE(std::all_of(x.begin(), x.end(), [](T value) { return std::isnan(value); }));
       return;
     }
-    x[50] = y[50];
-    EXPECT_TRUE(same(x, y));
+    EXPECT_TRUE(steps.touched_no_other());
   });
 }
 
 TYPED_TEST(EveryRule, ShowsAnInfiniteGradientInItsWeightOrStatesAndInNoOther) {
-  constexpr double infinity = std::numeric_limits<double>::infinity();
-  for (const double bad : {infinity, -infinity}) {
-    for_types([&]<class T>() {
-      auto x = values<T>(100, 1), y = x;
-      AnyOptimizer optimizer{Options(this->info())}, expected{Options(this->info())};
-      optimizer.add(x);
-      expected.add(y);
-      for (unsigned t = 1; t <= 3; ++t) {
-        auto g = values<T>(100, 100 + t);
-        expected.step(g);
-        if (t == 2) g[50] = static_cast<T>(bad);
-        optimizer.step(g);
-      }
-      bool shown = !std::isfinite(x[50]);
-      for (const auto name : TypeParam::states) shown |= !std::isfinite(optimizer.state_numbers(name)[50]);
+  for_types([&]<class T>() {
+    constexpr T infinity = std::numeric_limits<T>::infinity();
+    for (const T bad : {infinity, -infinity}) {
+      WithABadGradient<T> steps(this->info(), bad);
+      bool shown = !std::isfinite(steps.x[steps.place]);
+      for (const auto name : TypeParam::states)
+        shown |= !std::isfinite(steps.optimizer.state_numbers(name)[steps.place]);
       EXPECT_TRUE(shown);
-      if constexpr (HasNorms<TypeParam>) return;  // an infinite norm is for all to see
-      x[50] = y[50];
-      EXPECT_TRUE(same(x, y));
-    });
-  }
+      if constexpr (HasNorms<TypeParam>) continue;  // an infinite norm is for all to see
+      EXPECT_TRUE(steps.touched_no_other());
+    }
+  });
 }
 
 TYPED_TEST(EveryRule, HasScalarsThatDependOnOptionsAndStepAlone) {

@@ -116,6 +116,11 @@ class Record {
   std::ofstream out_;
 };
 
+// Where a name that is there stands among names.
+auto place(const auto& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) - names.begin();
+}
+
 // A network's weights as the optimizer keeps them. Where these have 16 bits the network computes with their values in
 // float, and its gradients are rounded to the same type.
 class Kept {
@@ -123,9 +128,8 @@ class Kept {
   Kept(std::vector<torch::Tensor> parameters, const std::string& form) : parameters_(std::move(parameters)) {
     const auto dash = form.find('-');
     if (dash == std::string::npos) return;
-    type_ = form.substr(0, dash) == "float16" ? Type::float16 : Type::bfloat16;
-    const auto found = std::find(rounding_names.begin(), rounding_names.end(), form.substr(dash + 1));
-    rounding_ = Rounding(found - rounding_names.begin());
+    type_ = Type(place(type_names, form.substr(0, dash)));
+    rounding_ = Rounding(place(rounding_names, form.substr(dash + 1)));
     for (const torch::Tensor& p : parameters_)
       low_.push_back(p.detach().to(type_ == Type::float16 ? torch::kHalf : torch::kBFloat16));
     give_weights();
@@ -205,9 +209,6 @@ Outcome train(const Trial& trial, const RunOptions& run) {
   if (trial.average && !workload->averages())
     throw Error(trial.workload + " has no averages of its weights; leave average");
   const bool in_double = parameters.front().scalar_type() == torch::kDouble;
-  const auto place = [](const auto& names, std::string_view name) {
-    return std::find(names.begin(), names.end(), name) - names.begin();
-  };
   const Kept kept(parameters, trial.weights);
   const Storage storage{.states = StateType(place(state_type_names, trial.states)),
                         .weights = kept.rounding(),

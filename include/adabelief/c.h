@@ -121,8 +121,7 @@ typedef struct {
   void* states[ADABELIEF_MAX_STATES];
   int16_t* rest; /* n elements where the states are the caller's, the type has 16 bits and rounding is exact */
   /* A number in which the steps are counted, and its type, float32, which counts to 2^24, or float64: read before a
-   * step, written after it.
-   * NULL: the optimizer counts. */
+   * step, written after it. NULL: the optimizer counts. */
   void* steps;
   int32_t steps_type;
 } adabelief_tensor;

@@ -41,6 +41,11 @@ def plus_minus(value: Estimate | None, like: float, signed: bool = False) -> str
     return number(value.mean, like, signed) + half
 
 
+def estimated(name: str, get: Callable[[Summary], Estimate | None]) -> dict[str, Callable[[Summary], Any]]:
+    """The columns of summary.csv that an estimate makes."""
+    return {f"{name}_{part}": lambda row, part=part: getattr(get(row), part, None) for part in ("mean", "low", "high")}
+
+
 @dataclass(frozen=True)
 class Column:
     title: str
@@ -155,12 +160,6 @@ class Table:
         published = {source.name: source for source in section.published.sources}
         tuned = {row.label: row for row in self.tuned.rows} if self.tuned else {}
 
-        def estimated(name: str, get: Callable[[Summary], Estimate | None]) -> dict[str, Callable[[Summary], Any]]:
-            return {
-                f"{name}_{part}": lambda row, part=part: getattr(get(row), part, None)
-                for part in ("mean", "low", "high")
-            }
-
         return [
             Column("rule", lambda r: r.label, {"rule": lambda r: r.label}, lambda r: r is self.leader),
             *(self._published(name, published.get(name)) for name in ("paper", "replication")),
@@ -250,9 +249,9 @@ class Table:
             return row.more[name]
 
         like = next((abs(value.mean) for row in self.rows if (value := get(row))), 1.0)
-        key = re.sub(r"\W+", "_", name.lower())
-        fields = {f"{key}_{part}": lambda r, part=part: getattr(get(r), part, None) for part in ("mean", "low", "high")}
-        return Column(f"final {name}", lambda r: plus_minus(get(r), like), fields)
+        return Column(
+            f"final {name}", lambda r: plus_minus(get(r), like), estimated(re.sub(r"\W+", "_", name.lower()), get)
+        )
 
     def _published(self, name: str, source: Source | None) -> Column:
         """What another reports of each rule; with its metric where that is not ours."""

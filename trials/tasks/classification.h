@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "data/dataset.h"
 #include "random.h"
+#include "tasks/examples.h"
 #include "tensors.h"
 #include "workload.h"
 
@@ -55,7 +56,7 @@ class Classification : public Workload {
         options_(options) {
     if (setup.epochs > 0) options_.epochs = setup.epochs;
     if (setup.batch > 0) options_.batch = setup.batch;
-    choose_examples();
+    choose_images();
     check_range("batch", options_.batch, std::ssize(train_));
     if (setup.channels_last) put_channels_last(parameters());
     for (std::size_t c = 0; c < images_.train.channels; ++c) {
@@ -135,25 +136,14 @@ class Classification : public Workload {
   static std::int64_t count(const data::Images& images) { return static_cast<std::int64_t>(images.count); }
   std::uint64_t seed() const { return static_cast<std::uint64_t>(setup_.seed); }
 
-  // The images to train on and to evaluate on. Where not all are wanted, the first of a permutation that is the same
-  // for every seed; tuning is evaluated on its last tenth, which is the same for any number of training images. Not
-  // more test images are taken than training images, the first of them, as they would cost most of a short trial's
-  // time.
-  void choose_examples() {
-    const std::int64_t all = count(images_.train), valid = setup_.tuning ? all / 10 : 0;
-    if (setup_.train > 0) check_range("train", setup_.train, all - valid);
-    if (setup_.train > 0 || setup_.tuning) {
-      train_ = permutation(all, Random(0, choice_key, 0));
-      test_.assign(train_.end() - valid, train_.end());
-      train_.resize(setup_.train > 0 ? setup_.train : all - valid);
-    } else {
-      train_.resize(all);
-      std::iota(train_.begin(), train_.end(), 0);
-    }
-    if (!setup_.tuning) {
-      test_.resize(setup_.train > 0 ? std::min(setup_.train, count(images_.test)) : count(images_.test));
-      std::iota(test_.begin(), test_.end(), 0);
-    }
+  // The images to train on and to evaluate on. Not more test images are taken than training images, the first of them,
+  // as they would cost most of a short trial's time.
+  void choose_images() {
+    auto [train, valid] = choose_examples(setup_, count(images_.train), Random(0, choice_key, 0));
+    train_ = std::move(train), test_ = std::move(valid);
+    if (setup_.tuning) return;
+    test_.resize(setup_.train > 0 ? std::min(setup_.train, count(images_.test)) : count(images_.test));
+    std::iota(test_.begin(), test_.end(), 0);
   }
 
   torch::Tensor forward(const torch::Tensor& x) {

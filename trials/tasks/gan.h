@@ -15,6 +15,7 @@
 #include "data/dataset.h"
 #include "random.h"
 #include "tasks/distances.h"
+#include "tasks/examples.h"
 #include "tasks/image_features.h"
 #include "tensors.h"
 #include "workload.h"
@@ -31,8 +32,8 @@ struct GanOptions {
   std::int64_t generator_turn;
   bool flip = false;   ///< mirror every other image that the critic sees, at random
   std::int64_t fakes;  ///< an evaluation's; a trial of less width or images has 1,000 or its number of images at most
-  bool
-      against_test;  ///< their distance is to the test images, not to the training images; in tuning to those held back
+  /// Their distance is to the test images, not to the training images; in tuning to those held back.
+  bool against_test;
 };
 
 /// A trial's step is a step of the critic or of the generator, six of which see five batches. Gradients are of the one
@@ -50,9 +51,14 @@ class Gan : public Workload {
     if (setup.batch > 0) batch_ = setup.batch;
     if (setup.bfloat16) throw std::invalid_argument("GANs are trained in float32; leave precision");
     for (const std::uint8_t label : images_.train.labels) labels_.push_back(label);
-    test_labels_.assign(images_.test.labels.begin(), images_.test.labels.end());
-    if (setup.tuning) hold_back();
-    if (setup.train > 0) check_range("train", setup.train, most_used());
+    auto [used_images, held_back] = choose_examples(setup, train_.size(0), Random(0, subset_key, 0));
+    used_ = std::move(used_images);
+    if (setup.tuning) {
+      const torch::Tensor places = torch::tensor(held_back);
+      test_ = train_.index_select(0, places), test_y_ = torch::tensor(labels_).index_select(0, places);
+    } else {
+      test_y_ = torch::tensor(std::vector<std::int64_t>(images_.test.labels.begin(), images_.test.labels.end()));
+    }
     if (batch_ > used() || batch_ < 2)
       throw std::invalid_argument("batch must lie in [2, " + std::to_string(used()) + "], got " +
                                   std::to_string(batch_));
@@ -121,8 +127,8 @@ class Gan : public Workload {
     critic().eval();
     const std::int64_t n = std::min<std::int64_t>({chunk, test_.size(0), options_.fakes});
     const auto [z, y] = latents(evaluation_key, 0, n);
-    const torch::Tensor test_y = torch::tensor(test_labels_).narrow(0, 0, n);
-    const double loss = critic_loss(prepared(test_.narrow(0, 0, n)), test_y, generate(z, y), y).item<double>();
+    const double loss =
+        critic_loss(prepared(test_.narrow(0, 0, n)), test_y_.narrow(0, 0, n), generate(z, y), y).item<double>();
     if (!std::isfinite(loss)) return {loss, NAN};
     Moments moments;
     std::vector<torch::Tensor> kept;
@@ -181,22 +187,8 @@ class Gan : public Workload {
  private:
   static constexpr std::int64_t critic_steps = 5, cycle = critic_steps + 1, chunk = 500, kernel_rows = 10'000;
 
-  std::int64_t held_back() const { return setup_.tuning ? train_.size(0) / 10 : 0; }
-  std::int64_t most_used() const { return train_.size(0) - held_back(); }
-  std::int64_t used() const { return setup_.train > 0 ? setup_.train : most_used(); }
+  std::int64_t used() const { return std::ssize(used_); }
   std::int64_t batches_per_epoch() const { return used() / batch_; }
-
-  // The same in every trial: the first used() are trained on, and tuning is judged by the last tenth.
-  std::vector<std::int64_t> chosen() const { return permutation(train_.size(0), Random(0, subset_key, 0)); }
-
-  // Puts the last tenth of the training images in the place of the test images.
-  void hold_back() {
-    const torch::Tensor last = torch::tensor(chosen()).slice(0, most_used());
-    test_ = train_.index_select(0, last);
-    test_labels_.clear();
-    for (const std::int64_t i : std::span(last.const_data_ptr<std::int64_t>(), last.numel()))
-      test_labels_.push_back(labels_[i]);
-  }
 
   // Latent vectors (n, latent) of the standard normal law and classes (n).
   std::pair<torch::Tensor, torch::Tensor> latents(std::uint64_t key, std::int64_t index, std::int64_t n) const {
@@ -231,8 +223,7 @@ class Gan : public Workload {
     if (epoch != shuffled_) {
       order_ = permutation(used(), key(shuffle_key, epoch));
       if (used() < train_.size(0)) {
-        const auto subset = chosen();
-        for (std::int64_t& i : order_) i = subset[i];
+        for (std::int64_t& i : order_) i = used_[i];
       }
       shuffled_ = epoch;
     }
@@ -267,8 +258,10 @@ class Gan : public Workload {
   Setup setup_;
   data::ImageData images_;
   GanOptions options_;
-  torch::Tensor train_, test_;  // uint8 (N, 3, 32, 32): views of images_, but what was held back
-  std::vector<std::int64_t> labels_, test_labels_;
+  torch::Tensor train_, test_;        // uint8 (N, 3, 32, 32): views of images_, but what was held back
+  torch::Tensor test_y_;              // classes (N)
+  std::vector<std::int64_t> labels_;  // of all training images
+  std::vector<std::int64_t> used_;    // the places of those that are trained on
   Features features_;
   torch::Tensor reference_mean_, reference_covariance_, reference_features_;
   torch::Tensor critic_loss_ = torch::zeros({});

@@ -9,6 +9,7 @@
 #include "data/image_folder.h"
 #include "models/resnet18.h"
 #include "random.h"
+#include "tasks/examples.h"
 #include "tasks/loader.h"
 #include "tasks/photographs.h"
 #include "tensors.h"
@@ -92,21 +93,20 @@ struct ImagenetResnet18 final : Workload {
   // Those that train wait for none of these: what they decode is needed several steps later.
   static int threads() { return std::max(2, at::get_num_threads()); }
 
-  // As tasks/classification.h chooses: the first of a fixed permutation, for tuning its last tenth to evaluate on, and
-  // not more test images than training images, which are any of them, as folders lie class by class.
+  // Not more test images than training images, which are any of them, as folders lie class by class.
   void choose_images() {
-    train_ = folder_.train, test_ = folder_.val;
-    const auto all = std::ssize(train_), valid = setup_.tuning ? all / 10 : 0;
-    if (setup_.train > 0) check_range("train", setup_.train, all - valid);
-    if (setup_.train == 0 && !setup_.tuning) return;
-    const auto order = permutation(all, Random(0, choice_key, 0));
-    for (std::int64_t i = 0; i < all; ++i) train_[i] = folder_.train[order[i]];
-    if (setup_.tuning) test_.assign(train_.end() - valid, train_.end());
-    train_.resize(setup_.train > 0 ? setup_.train : all - valid);
-    if (setup_.tuning || std::ssize(train_) >= std::ssize(test_)) return;
-    const auto some = permutation(std::ssize(test_), Random(0, choice_key, 1));
-    for (std::int64_t i = 0; i < std::ssize(train_); ++i) test_[i] = folder_.val[some[i]];
-    test_.resize(train_.size());
+    const auto [train, valid] = choose_examples(setup_, std::ssize(folder_.train), Random(0, choice_key, 0));
+    train_ = taken(folder_.train, train), test_ = setup_.tuning ? taken(folder_.train, valid) : folder_.val;
+    if (setup_.train == 0 || setup_.tuning || std::ssize(train_) >= std::ssize(test_)) return;
+    auto some = permutation(std::ssize(test_), Random(0, choice_key, 1));
+    some.resize(train_.size());
+    test_ = taken(folder_.val, some);
+  }
+  static std::vector<data::ImageFile> taken(const std::vector<data::ImageFile>& from,
+                                            const std::vector<std::int64_t>& places) {
+    std::vector<data::ImageFile> images;
+    for (const std::int64_t i : places) images.push_back(from[i]);
+    return images;
   }
 
   // Called by the threads of the loader, for places in any order.
