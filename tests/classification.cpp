@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -18,11 +19,12 @@ namespace {
 
 struct WitnessImpl : torch::nn::Module {
   torch::nn::Linear linear = register_module("linear", torch::nn::Linear(3, 10));
-  torch::Tensor seen;
+  torch::Tensor seen, before;
 
+  // The logits are of the left half of the image, so that its mirror image has others.
   torch::Tensor forward(const torch::Tensor& x) {
-    seen = x.clone();
-    return linear->forward(x.mean({2, 3}));
+    before = seen, seen = x.clone();
+    return linear->forward(x.narrow(3, 0, x.size(3) / 2).mean({2, 3}));
   }
 };
 TORCH_MODULE(Witness);
@@ -120,6 +122,26 @@ TEST_F(Images, GrowInTrainingAndAreWholeInEvaluation) {
   images.backward(1);
   images.evaluate();
   EXPECT_EQ(network->seen.size(2), 32);
+}
+
+TEST_F(Images, AreJudgedByTheMeanOfBothSidesWhereThatIsAsked) {
+  const torch::NoGradGuard no_grad;
+  auto once = workload({.epochs = 4, .batch = 4});
+  const double one_side = once.evaluate().loss;
+  auto twice = workload({.epochs = 4, .batch = 4, .both_sides = true});
+  const double both_sides = twice.evaluate().loss;
+  const torch::Tensor mirrored = network->seen, images = network->before;
+  ASSERT_EQ(images.size(0), 12);
+  EXPECT_TRUE(torch::equal(mirrored, images.flip(3)));
+
+  const torch::Tensor labels = torch::arange(12) % 10;
+  const auto loss = [&](const torch::Tensor& logits) {
+    return torch::nn::functional::cross_entropy(logits, labels).item<double>();
+  };
+  const torch::Tensor left = network->forward(images), right = network->forward(mirrored);
+  EXPECT_NEAR(one_side, loss(left), 1e-6);
+  EXPECT_NEAR(both_sides, loss((left + right) / 2), 1e-6);
+  EXPECT_GT(std::abs(both_sides - one_side), 1e-4);
 }
 
 }  // namespace

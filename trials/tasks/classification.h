@@ -34,6 +34,7 @@ struct ClassificationOptions {
   /// {share of training that is done, from which on training images are resized; to so many pixels a side}, by rising
   /// share: small images take less time, and the last steps see the size that is evaluated.
   std::vector<std::pair<double, std::int64_t>> sizes = {};
+  bool both_sides = false;  ///< evaluate by the mean of the logits of each image and of its mirror image
 };
 
 /// A network of any type: images (N, C, H, W) -> logits (N, classes).
@@ -104,7 +105,8 @@ class Classification : public Workload {
     for (std::int64_t first = 0; first < std::ssize(test_); first += chunk) {
       const auto n = std::min<std::int64_t>(chunk, std::ssize(test_) - first);
       auto [x, y] = gather(images, std::span(test_).subspan(first, n), 0, false);
-      const torch::Tensor logits = forward(x);
+      torch::Tensor logits = forward(x);
+      if (options_.both_sides) logits = (logits + forward(x.flip(3))) / 2;
       loss +=
           torch::nn::functional::cross_entropy(logits, y, torch::nn::CrossEntropyLossOptions().reduction(torch::kSum))
               .item<double>();
