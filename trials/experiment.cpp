@@ -585,7 +585,7 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
           row.fail(row.find(key), unknown(key, word, words));
         line[key] = word;
       };
-      one_of("metric", {"test", "best test", "train loss"});
+      one_of("metric", {"test", "best test", "setback", "train loss"});
       one_of("kind", {"better", "not worse"});
       const double margin = row.get<double>("margin", "a difference of the metric").value_or(0);
       if (!(margin >= 0)) row.fail(row.find("margin"), "claims.margin must be at least 0");

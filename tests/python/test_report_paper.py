@@ -238,6 +238,26 @@ def test_where_lower_is_better_a_lower_metric_is_a_gain(tmp_path: Path, a: list[
     assert verdict.state == state and (verdict.gain.mean > 0) == (state == "supported")
 
 
+@pytest.mark.parametrize(
+    ("metric", "curves", "lost"),
+    [
+        ({"name": "FID", "unit": "", "better": "lower"}, ([90.0, 20.0, 26.0], [90.0, 20.0, 20.0]), [6.0, 0.0]),
+        ({"name": "accuracy", "unit": "%", "better": "higher"}, ([10.0, 80.0, 77.0], [10.0, 70.0, 69.0]), [3.0, 1.0]),
+    ],
+)
+def test_a_setback_is_what_was_lost_since_the_best(tmp_path: Path, metric: Any, curves: Any, lost: list[float]) -> None:
+    claim = {**CLAIM, "metric": "setback", "kind": "not worse", "margin": 1.0}
+    write_plan(tmp_path, ["A", "B"], [1, 2, 3], baseline="B", claims=[claim])
+    for label, values in zip("AB", curves, strict=True):
+        for seed in (1, 2, 3):
+            write_record(tmp_path, label, seed, values, metric=metric)
+    (section,) = sections_of(tmp_path)
+    ((_, verdict, basis),) = Table.of(section).verdicts
+    assert [verdict.rule.mean, verdict.versus.mean] == pytest.approx(lost)
+    assert verdict.gain.mean == pytest.approx(lost[1] - lost[0]) and verdict.state == "not supported"
+    assert "the last behind the best: A" in basis
+
+
 def test_one_seed_decides_nothing(tmp_path: Path) -> None:
     verdict = judged(tmp_path, [99.0], [1.0])
     assert verdict.state == "undecided" and verdict.gain.half is None

@@ -95,6 +95,11 @@ def outcome(trial: Trial, better: str) -> float:
     return pick(both, key=lambda e: e.valid_metric).test_metric if both else trial.final
 
 
+def setback(trial: Trial, better: str) -> float:
+    """How much worse a finished trial ended than it had been at its best: 0 where training was stable to the end."""
+    return abs(trial.final - best(trial, better))
+
+
 def validation(trial: Trial) -> float:
     """What a finished trial of a search is chosen by; such a trial may have no test data, only a validation split."""
     last = trial.evaluations[-1]
@@ -117,6 +122,7 @@ def mean_train_loss(trial: Trial) -> float:
 MEASURES: dict[str, tuple[Callable[[Trial, str], float], str]] = {
     "test": (outcome, ""),
     "best test": (best, ""),
+    "setback": (setback, "lower"),
     "train loss": (lambda trial, _: mean_train_loss(trial), "lower"),
 }
 

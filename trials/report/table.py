@@ -292,7 +292,11 @@ class Table:
         train = claim["metric"] == "train loss"
         unit = f" {self.unit}" if self.unit and not train else ""
         points = " points" if unit == " %" else unit
-        measure = {"test": f"{self.outcome} {self.measured}", "best test": f"best {self.measured}"}
+        measure = {
+            "test": f"{self.outcome} {self.measured}",
+            "best test": f"best {self.measured}",
+            "setback": f"{self.measured}, the last behind the best",
+        }
         measure = measure.get(claim["metric"], "train loss, mean over the training")
         like = next((abs(e.mean) for e in (verdict.rule, verdict.versus) if e), 1.0)
         sides = ((claim["rule"], verdict.rule), (claim["versus"], verdict.versus))
