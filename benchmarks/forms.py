@@ -31,6 +31,10 @@ FORMS = {  # a benchmark of benchmarks/step: what it is, and the bytes that it m
     ),
     "adabelief_8bit_state_stochastic/bfloat16": ("the same, states in 8 bits", 10.03),
     "adabelief_8bit_state_exact/bfloat16": ("weights exact, states in 8 bits", 14.03),
+    "adabelief_stochastic/float16": (
+        "weights and gradients in float16, rounded stochastically",
+        22.0,
+    ),
     "adabelief_clip_folded/float32": ("scaled and clipped by the norm, folded", 32.0),
     "adabelief_clip_in_passes/float32": (
         "scaled and clipped by the norm in passes of their own",

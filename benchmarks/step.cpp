@@ -96,7 +96,7 @@ void stored(benchmark::State& state, const Sizes& sizes, Type type, Storage stor
     optimizer.add(Weights(arrays[2 * i], sizes[i], type));
     gradients.emplace_back(arrays[2 * i + 1], sizes[i], type);
   }
-  if (type != Type::float32) {  // numbers below 2, where halves of floats may be anything
+  if (type != Type::float32) {  // ordinary numbers, where halves of floats may be anything
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       for (std::size_t k = 0; k < sizes[i]; ++k) {
         reinterpret_cast<std::uint16_t*>(arrays[2 * i])[k] = std::uint16_t(0x3c00 + k % 512);
@@ -252,6 +252,7 @@ int main(int argc, char** argv) {
   in_form("adabelief_8bit_state_stochastic/bfloat16", Type::bfloat16, StateType::bits8, Rounding::stochastic);
   in_form("adabelief_8bit_state_exact/bfloat16", Type::bfloat16, StateType::bits8, Rounding::exact);
   in_form("adabelief_stochastic/bfloat16", Type::bfloat16, StateType::full, Rounding::stochastic);
+  in_form("adabelief_stochastic/float16", Type::float16, StateType::full, Rounding::stochastic);
   for_every_shape("adabelief_clip_folded/float32", clipped, true);
   for_every_shape("adabelief_clip_in_passes/float32", clipped, false);
   benchmark::AddCustomContext("version", std::string(version));
