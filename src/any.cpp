@@ -179,7 +179,18 @@ cpu::Job AnyOptimizer::job(const Tensor& tensor) const {
   job.state_type = tensor.state_type;
   job.rounding = storage_.weights;
   job.remainder = tensor.states.rest;
+  job.offset = tensor.offset;
   return job;
+}
+
+void AnyOptimizer::make_jobs() {
+  isa_ = cpu::isa();
+  jobs_.clear();
+  double* squares = squares_.data();
+  for (const Tensor& tensor : tensors_) {
+    cpu::Job& job = jobs_.emplace_back(this->job(tensor));
+    if (takes_norms(folded_)) job.squares = squares, squares += cpu::squares_of(job.n);
+  }
 }
 
 AnyOptimizer::AnyOptimizer(Options options, const Storage& storage) : rule_(&options.rule()), storage_(storage) {
@@ -232,6 +243,7 @@ AnyOptimizer::Tensor AnyOptimizer::place(Weights weights, std::size_t group) con
 }
 
 void AnyOptimizer::append(Tensor tensor) {
+  jobs_.clear();
   jobs_.reserve(tensors_.size() + 1);
   if (takes_norms(folded_)) squares_.resize(squares_.size() + cpu::squares_of(tensor.weights.size));
   tensors_.push_back(std::move(tensor));
@@ -280,21 +292,22 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
                                 " must be as its weights, " + shape(x.size, x.type) + ", got " + shape(g.size, g.type));
   }
 
-  jobs_.clear();
-  double* squares = squares_.data();
+  if (jobs_.size() != tensors_.size() || isa_ != cpu::isa()) make_jobs();
+  const auto renew = [](auto& field, const auto& value) {
+    if (field != value) field = value;
+  };
   for (std::size_t i = 0; i < gradients.size(); ++i) {
-    if (gradients[i].size == Gradient::none) continue;
-    const Tensor& tensor = tensors_[i];
-    cpu::Job& job = jobs_.emplace_back(this->job(tensor));
-    job.gradient = gradients[i].data, job.gradient_type = gradients[i].type;
-    if (takes_norms(folded_)) job.squares = squares, squares += cpu::squares_of(job.n);
+    const Gradient& g = gradients[i];
+    cpu::Job& job = jobs_[i];
+    renew(job.n, g.size == Gradient::none ? 0 : g.size);
+    renew(job.gradient, g.data), renew(job.gradient_type, g.type);
   }
   if (folded_.prepare(jobs_, *executor_).skip) return;
 
   std::array<double, cpu::max_scalars> scalars{};
   Options::Decayed decayed{};
   const Tensor* same = nullptr;  // the tensor for which these were computed: most tensors share group and step
-  for (std::size_t i = 0, place = 0; i < gradients.size(); ++i) {
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
     if (gradients[i].size == Gradient::none) continue;
     Tensor& tensor = tensors_[i];
     ++tensor.steps;
@@ -304,10 +317,9 @@ void AnyOptimizer::step(std::span<const Gradient> gradients) {
       decayed = options.decayed();
       same = &tensor;
     }
-    cpu::Job& job = jobs_[place++];
+    cpu::Job& job = jobs_[i];
     job.coupled = decayed.coupled, job.lost = decayed.lost, job.scalars = scalars;
     job.key = storage_.key(tensor.whole, tensor.steps);
-    job.offset = tensor.offset;
   }
   cpu::run(jobs_, *executor_);
 }
@@ -321,6 +333,7 @@ void AnyOptimizer::fold(const Fold& fold) {
   if (takes_norms(folded)) {
     for (const Tensor& tensor : tensors_) needed += cpu::squares_of(tensor.weights.size);
   }
+  jobs_.clear();
   squares_.resize(needed);
   folded_ = folded;
 }
@@ -337,6 +350,7 @@ void AnyOptimizer::set_steps(std::int64_t steps, std::size_t tensor) {
 void AnyOptimizer::set_part(std::size_t whole, std::size_t offset, std::size_t tensor) {
   this->tensor(tensor);
   tensors_[tensor].whole = whole, tensors_[tensor].offset = offset;
+  jobs_.clear();
 }
 
 std::size_t AnyOptimizer::find_state(std::string_view name) const {

@@ -233,6 +233,7 @@ void AnyOptimizer::load(std::istream& in, const std::string& file) {
   }
   groups_ = std::move(groups);
   tensors_ = std::move(tensors);
+  jobs_.clear();
 }
 
 void AnyOptimizer::save(const std::filesystem::path& path) const {

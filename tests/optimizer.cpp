@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <functional>
 #include <limits>
+#include <sstream>
 
 #include "every_rule.h"
 
@@ -245,6 +246,60 @@ TEST(Step, TakesTensorsOfNoElements) {
   EXPECT_EQ(optimizer.state("exp_avg", 0).size, 0U);
 }
 
+// Whatever is changed between steps: beside optimizers of one tensor each, made anew from their weights and states
+// before each step.
+TEST(Step, TakesNothingOverFromTheStepBefore) {
+  for (const std::string rule : {"adabelief", "lamb"}) {  // without norms and with them
+    std::vector<std::vector<float>> x, y;
+    std::vector<std::vector<double>> states(2 * 4);
+    AnyOptimizer together = make(rule);
+    Fold fold;
+    const auto add = [&](std::size_t n) {
+      x.push_back(values<float>(n, unsigned(x.size())));
+      together.add(x.back());
+    };
+    x.reserve(4);  // they stay where they are
+    add(5000), add(1), add(300);
+    std::vector<std::int64_t> steps(4);
+    for (unsigned t = 1; t <= 24; ++t) {
+      if (t == 6) add(4097);
+      if (t == 9) together.fold(fold = {.scale = 0.5});
+      if (t == 12) together.fold(fold = {.scale = 2, .max_value = 0.1});
+      if (t == 15) together.fold(fold = {});
+      if (t == 18) together.set("lr", 0.1);
+      if (t == 21) {
+        std::stringstream file;
+        together.save(file), together.load(file);
+      }
+      std::vector<std::vector<float>> kept;
+      std::vector<Gradient> gradients;
+      for (std::size_t i = 0; i < x.size(); ++i) kept.push_back(values<float>(x[i].size(), 100 * t + unsigned(i)));
+      y = x;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        gradients.push_back(t >> i & 1 ? Gradient(kept[i]) : Gradient());
+        if (gradients[i].size == Gradient::none) continue;
+        AnyOptimizer alone(together.options());
+        alone.add(y[i]);
+        alone.fold(fold);
+        alone.set_steps(steps[i]++);
+        for (std::size_t k = 0; k < 2; ++k) {
+          const std::string name(find_rule(rule).states[k]);
+          alone.set_state(name, together.state_numbers(name, i));
+        }
+        alone.step(kept[i]);
+        for (std::size_t k = 0; k < 2; ++k) states[2 * i + k] = alone.state_numbers(find_rule(rule).states[k]);
+      }
+      together.step(gradients);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        ASSERT_TRUE(same(x[i], y[i])) << rule << " " << i << " in step " << t;
+        for (std::size_t k = 0; k < 2 && steps[i] > 0; ++k) {
+          ASSERT_EQ(together.state_numbers(find_rule(rule).states[k], i), states[2 * i + k]) << rule << " " << i;
+        }
+      }
+    }
+  }
+}
+
 TEST(Step, AllocatesNothing) {
 #if defined(ADABELIEF_COUNTS_ALLOCATIONS)
   for (const RuleInfo* rule : rules()) {
@@ -321,6 +376,26 @@ TEST(Cpu, UsesTheInstructionSetThatItIsTold) {
   EXPECT_TRUE(cpu::has(cpu::Isa::baseline));
 }
 
+TEST(Cpu, StepsOnTheInstructionSetThatItIsToldBetweenSteps) {
+  const Restore restore;
+  static int seen = 0;
+  RuleInfo rule = find_rule("sgd");
+  rule.kernels[0] = {[](const cpu::Job&, std::size_t, std::size_t) { seen = 0; },
+                     [](const cpu::Job&, std::size_t, std::size_t) { seen = 1; },
+                     [](const cpu::Job&, std::size_t, std::size_t) { seen = 2; }};
+  std::vector<float> x(1000);
+  AnyOptimizer optimizer{Options(rule)};
+  optimizer.add(x);
+  for (int round = 0; round < 2; ++round) {
+    for (const cpu::Isa isa : instruction_sets()) {
+      cpu::use(isa);
+      seen = -1;
+      optimizer.step(x);
+      EXPECT_EQ(seen, int(isa));
+    }
+  }
+}
+
 TEST(Cpu, MakesNoMoreTasksThanAnExecutorWants) {
   static int seen = 0;
   const auto count = [](int tasks, void (*task)(void*, int), void* context) {
@@ -336,6 +411,12 @@ TEST(Cpu, MakesNoMoreTasksThanAnExecutorWants) {
     optimizer.step(x);
     EXPECT_EQ(seen, std::min(most, 8));
   }
+  std::vector<float> large(8'000'000);
+  optimizer.add(large);
+  const cpu::Executor many{[] { return 1000; }, count};
+  optimizer.use(many);
+  optimizer.step({x, large});
+  EXPECT_EQ(seen, 256);
 }
 
 TEST(Cpu, TakesEachElementOnceWhateverTheTensorsAndThreads) {

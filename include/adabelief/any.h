@@ -224,12 +224,14 @@ class AnyOptimizer {
   void allocate(Tensor& tensor) const;                     // zeros
   void append(Tensor tensor);
   cpu::Job job(const Tensor& tensor) const;  // without gradient and scalars
+  void make_jobs();
   std::size_t find_state(std::string_view name) const;
 
   const RuleInfo* rule_;
   std::vector<Options> groups_;
   std::vector<Tensor> tensors_;
-  std::vector<cpu::Job> jobs_;
+  std::vector<cpu::Job> jobs_;   // of all tensors, kept from step to step; none where they must be made anew
+  cpu::Isa isa_{};               // which they are for
   std::vector<double> squares_;  // of the blocks of all tensors, where norms are taken
   const cpu::Executor* executor_ = &cpu::openmp;
   Storage storage_;

@@ -60,7 +60,8 @@ Isa isa();
 void use(Isa isa);
 
 /// Where a step's parallel parts run: `threads` says how many are worth making, `run` calls task(context, i) for each
-/// i in [0, tasks) and returns when all are done. The results do not depend on it. A task takes up to 128 KiB of stack.
+/// i in [0, tasks), at most 256, and returns when all are done. The results do not depend on it. A task takes up to 128
+/// KiB of stack.
 struct Executor {
   int (*threads)();
   void (*run)(int tasks, void (*task)(void* context, int index), void* context);
@@ -94,19 +95,23 @@ constexpr std::size_t squares_of(std::size_t n) { return (n + block - 1) / block
 /// One tensor in one step. Nothing overlaps; the alignment of an element will do.
 struct Job {
   Kernel kernel;
-  void* weights;                            ///< n elements of the kernel's type, read and written
-  const void* gradient;                     ///< n elements, read
-  std::array<void*, max_states> states;     ///< n elements each, read and written
-  std::size_t n;                            ///< elements
-  double coupled;                           ///< the gradient becomes g + coupled * x
-  double lost;                              ///< then the weight becomes x - lost * x
-  std::array<double, max_scalars> scalars;  ///< the rule's scalars of this step
-  Measure measure = nullptr;                ///< of a rule with norms, as are the following
-  WithNorms with_norms = nullptr;
-  double* squares = nullptr;                               ///< squares_of(n) doubles to work with
+  void* weights;                         ///< n elements of the kernel's type, read and written
+  const void* gradient;                  ///< n elements, read
+  std::array<void*, max_states> states;  ///< n elements each, read and written
+  std::size_t n;                         ///< elements
+
+  // What is another in each step. The rest is best left as it was, so that it stays in the caches of all threads.
+  double coupled;                                          ///< the gradient becomes g + coupled * x
+  double lost;                                             ///< then the weight becomes x - lost * x
+  std::array<double, max_scalars> scalars;                 ///< the rule's scalars of this step
   double scale = 1;                                        ///< the gradient is multiplied by it first
   double limit = std::numeric_limits<double>::infinity();  ///< then cut to [-limit, limit], before `coupled`
-  bool zero = false;          ///< the gradient is set to 0 afterwards, and so must be writable
+  std::uint64_t key = 0;                                   ///< of the random bits: another one for each tensor and step
+  bool zero = false;  ///< the gradient is set to 0 afterwards, and so must be writable
+
+  Measure measure = nullptr;  ///< of a rule with norms, as are the following
+  WithNorms with_norms = nullptr;
+  double* squares = nullptr;  ///< squares_of(n) doubles to work with
   Type type = Type::float32;  ///< in which the kernel computes
   std::size_t state_count = 0;
 
@@ -115,7 +120,6 @@ struct Job {
   StateType state_type = StateType::full;
   Rounding rounding = Rounding::nearest;
   std::int16_t* remainder = nullptr;  ///< n elements of what Rounding::exact keeps
-  std::uint64_t key = 0;              ///< of the random bits: another one for each tensor and step
   std::size_t offset = 0;             ///< of element 0 in the tensor that this is a part of, for the random bits
 
   bool is_plain() const { return weights_type == type && gradient_type == type && state_type == StateType::full; }

@@ -88,11 +88,21 @@ void parts(std::span<const Job> jobs, const Executor& executor) {
   static constexpr auto units_of = [](const Job& job) {
     return Pass::wants(job) ? (job.n + Pass::elements - 1) / Pass::elements : 0;
   };
+  constexpr int most_tasks = 256;
   struct Work {
     std::span<const Job> jobs;
     std::size_t total = 0;
     int tasks = 1;
-  } work{jobs};
+    // Where each task starts: its first job, and the units of those before. To count them again, each thread would
+    // have to read all jobs.
+    struct Start {
+      std::size_t job, before;
+    };
+    std::array<Start, most_tasks> starts;
+
+    std::size_t cut(int part) const { return total * std::size_t(part) / std::size_t(tasks); }
+  } work;
+  work.jobs = jobs, work.starts[0] = {};
   for (const Job& job : jobs) work.total += units_of(job);
 
   // A fork and join costs about as much as a few thousand weights: a task is worth making from here on.
@@ -100,15 +110,20 @@ void parts(std::span<const Job> jobs, const Executor& executor) {
   const std::size_t worth = work.total * Pass::elements / least;
   if (worth > 1) {
     const int threads = std::max(1, std::min(executor.threads(), executor.most));
-    work.tasks = static_cast<int>(std::min(worth, std::size_t(threads)));
+    work.tasks = static_cast<int>(std::min(worth, std::size_t(std::min(threads, most_tasks))));
+  }
+  std::size_t before = 0;
+  for (std::size_t j = 0, i = 1; i < std::size_t(work.tasks); ++j) {
+    const std::size_t units = units_of(jobs[j]);
+    for (; i < std::size_t(work.tasks) && work.cut(int(i)) < before + units; ++i) work.starts[i] = {j, before};
+    before += units;
   }
 
   const auto task = [](void* context, int i) {
     const Work& w = *static_cast<const Work*>(context);
-    const auto cut = [&](int part) { return w.total * std::size_t(part) / std::size_t(w.tasks); };
-    const std::size_t begin = cut(i), end = cut(i + 1);
-    std::size_t first = 0;  // where the present job starts
-    for (const Job& job : w.jobs) {
+    const std::size_t begin = w.cut(i), end = w.cut(i + 1);
+    std::size_t first = w.starts[std::size_t(i)].before;  // where the present job starts
+    for (const Job& job : w.jobs.subspan(w.starts[std::size_t(i)].job)) {
       if (first >= end) break;
       const std::size_t units = units_of(job);
       const std::size_t from = std::max(begin, first) - first, to = std::min(end, first + units) - first;
@@ -236,7 +251,7 @@ void run(std::span<Job> jobs, const Executor& executor) noexcept {
   if (std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.measure != nullptr; })) {
     parts<Norms<OfRule>>(jobs, executor);
     for (Job& job : jobs) {
-      if (job.measure == nullptr) continue;
+      if (job.measure == nullptr || job.n == 0) continue;
       std::array<double, max_norms> norms{};
       Norms<OfRule>::add(job, norms);
       for (double& norm : norms) norm = std::sqrt(norm);
