@@ -264,7 +264,7 @@ TEST(Step, TakesNothingOverFromTheStepBefore) {
     for (unsigned t = 1; t <= 24; ++t) {
       if (t == 6) add(4097);
       if (t == 9) together.fold(fold = {.scale = 0.5});
-      if (t == 12) together.fold(fold = {.scale = 2, .max_value = 0.1});
+      if (t == 12) together.fold(fold = {.scale = 2, .max_norm = 1e30, .max_value = 0.1});
       if (t == 15) together.fold(fold = {});
       if (t == 18) together.set("lr", 0.1);
       if (t == 21) {
