@@ -18,8 +18,8 @@ compare: ## set up, build, train AdaBelief and its rivals on Fashion-MNIST, and 
 test: ## set up, build, and run every test
 	@tools/setup test
 	@tools/build release all
-	ctest --test-dir build --output-on-failure
-	.venv/bin/python -m pytest tests/python
+	ctest --test-dir build --output-on-failure --parallel $$(nproc)
+	.venv/bin/python -m pytest --numprocesses $$(nproc) --dist loadfile tests/python
 
 setup: ## install what is missing: Debian packages, and Python packages in .venv
 	@tools/setup test
@@ -35,7 +35,7 @@ docs: ## print docs/rules and python/adabelief/rules from the rules, and draw th
 asan: ## run the C++ tests under the address and undefined-behaviour sanitizers
 	@tools/setup test
 	@tools/build asan all
-	ctest --test-dir build/asan --output-on-failure
+	ctest --test-dir build/asan --output-on-failure --parallel $$(nproc)
 
 bench: ## time the step beside other libraries, and training beside PyTorch; writes docs/performance.md
 	@[ -z "$(TORCH)" ] || { echo "make bench: run it without TORCH, since it needs Python's torch too" >&2; exit 1; }
