@@ -44,17 +44,18 @@ struct adabelief_optimizer {
       optimizer.set_steps(static_cast<std::int64_t>(steps), i);
     }
   }
-  void write_counters() noexcept {
-    for (std::size_t i = 0; i < counters.size(); ++i) {
-      const Counter& counter = counters[i];
-      if (counter.at == nullptr) continue;
-      const auto steps = optimizer.steps(i);
-      if (counter.type == Type::float64) {
-        *static_cast<double*>(counter.at) = static_cast<double>(steps);
-      } else {
-        *static_cast<float*>(counter.at) = static_cast<float>(steps);
-      }
+  void write_counter(std::size_t tensor) noexcept {
+    const Counter& counter = counters[tensor];
+    if (counter.at == nullptr) return;
+    const auto steps = optimizer.steps(tensor);
+    if (counter.type == Type::float64) {
+      *static_cast<double*>(counter.at) = static_cast<double>(steps);
+    } else {
+      *static_cast<float*>(counter.at) = static_cast<float>(steps);
     }
+  }
+  void write_counters() noexcept {
+    for (std::size_t i = 0; i < counters.size(); ++i) write_counter(i);
   }
 };
 
@@ -357,9 +358,8 @@ adabelief_status adabelief_get_steps(adabelief_optimizer* optimizer, size_t tens
 adabelief_status adabelief_set_steps(adabelief_optimizer* optimizer, size_t tensor, int64_t steps) {
   return guarded([&] {
     adabelief_optimizer& all = *given(optimizer, "optimizer");
-    all.read_counters();
     all.optimizer.set_steps(steps, tensor);
-    all.write_counters();
+    all.write_counter(tensor);
   });
 }
 

@@ -111,6 +111,11 @@ class Reader {
 }  // namespace
 
 void AnyOptimizer::save(std::ostream& out) const {
+  write(out);
+  if (!out) throw std::runtime_error(std::string(rule_->name) + ": cannot save the state: writing failed");
+}
+
+void AnyOptimizer::write(std::ostream& out) const {
   Writer w(out);
   w.bytes(magic.data(), magic.size());
   w.number(version);
@@ -148,7 +153,6 @@ void AnyOptimizer::save(std::ostream& out) const {
     }
   }
   w.end();
-  if (!out) throw std::runtime_error(std::string(rule_->name) + ": cannot save the state: writing failed");
 }
 
 void AnyOptimizer::load(std::istream& in) { load(in, ""); }
@@ -186,8 +190,7 @@ void AnyOptimizer::load(std::istream& in, const std::string& file) {
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const Weights& weights = tensors_[i].weights;
     const std::string tensor = "tensor " + std::to_string(i);
-    const auto group = r.number<std::uint64_t>();
-    if (group >= groups.size()) r.fail("the file is damaged: " + tensor + " in group " + std::to_string(group));
+    count("the group of " + tensor, tensors_[i].group);
     r.expect("the type of " + tensor, std::string(type_names[int(weights.type)]), r.text());
     count("the size of " + tensor, weights.size);
     const auto steps = r.number<std::int64_t>();
@@ -200,7 +203,7 @@ void AnyOptimizer::load(std::istream& in, const std::string& file) {
     if (!had_rest)
       r.expect("the number of states of " + tensor, std::to_string(rule_->states.size()), std::to_string(there));
     Tensor& loaded = tensors.emplace_back(
-        Tensor{weights, std::size_t(group), steps, tensors_[i].state_type, tensors_[i].whole, tensors_[i].offset});
+        Tensor{weights, tensors_[i].group, steps, tensors_[i].state_type, tensors_[i].whole, tensors_[i].offset});
     allocate(loaded);
     const cpu::Job job = this->job(loaded);
     for (std::size_t k = 0; k < rule_->states.size(); ++k) {
@@ -245,23 +248,19 @@ void AnyOptimizer::save(const std::filesystem::path& path) const {
   errno = 0;
   std::ofstream out(part, std::ios::binary);
   if (!out) fail(part, std::strerror(errno));
-  try {
-    save(out);
-    out.close();
-    if (!out) throw std::runtime_error("");
-  } catch (const std::runtime_error&) {
-    const int why = errno;
-    std::error_code ignored;
-    std::filesystem::remove(part, ignored);
-    fail(part, std::strerror(why));
-  }
+  const struct Removed {  // after the renaming there is none
+    const std::filesystem::path& part;
+    ~Removed() {
+      std::error_code ignored;
+      std::filesystem::remove(part, ignored);
+    }
+  } removed{part};
+  write(out);
+  out.close();
+  if (!out) fail(part, std::strerror(errno));
   std::error_code error;
   std::filesystem::rename(part, path, error);
-  if (error) {
-    std::error_code ignored;
-    std::filesystem::remove(part, ignored);
-    fail(path, error.message());
-  }
+  if (error) fail(path, error.message());
 }
 
 void AnyOptimizer::load(const std::filesystem::path& path) {

@@ -223,6 +223,9 @@ TEST(C, ATensorWithoutGradientIsLeftAsItIsWithItsCount) {
   ASSERT_EQ(adabelief_set_steps(c.get(), 1, 11), ADABELIEF_OK);
   EXPECT_EQ(counted, 9);
   EXPECT_EQ(steps(c, 1), 11);
+  counted = std::numeric_limits<double>::quiet_NaN();  // as memory that no one has set
+  ASSERT_EQ(adabelief_set_steps(c.get(), 0, 0), ADABELIEF_OK);
+  EXPECT_EQ(counted, 0);
 }
 
 TEST(C, AFoldScalesClipsSkipsAndZeroes) {

@@ -396,6 +396,12 @@ TEST(Cpu, StepsOnTheInstructionSetThatItIsToldBetweenSteps) {
   }
 }
 
+template <class Executor>
+concept CanUse = requires(AnyOptimizer& optimizer, Executor executor) {
+  optimizer.use(std::forward<Executor>(executor));
+};
+static_assert(CanUse<const cpu::Executor&> && !CanUse<cpu::Executor>, "the address of a temporary would be kept");
+
 TEST(Cpu, MakesNoMoreTasksThanAnExecutorWants) {
   static int seen = 0;
   const auto count = [](int tasks, void (*task)(void*, int), void* context) {

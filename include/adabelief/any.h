@@ -188,16 +188,18 @@ class AnyOptimizer {
   /// Bytes of all states.
   std::size_t state_bytes() const;
 
+  /// Where steps run from now on; it must outlive the optimizer.
   void use(const cpu::Executor& executor) { executor_ = &executor; }
+  void use(const cpu::Executor&&) = delete;
 
   /// Writes options, step counts and states (not the weights) in a checked, versioned form.
   /// Throws std::runtime_error where writing fails.
   void save(std::ostream& out) const;
-  /// Writes PATH.part, then renames it, so that PATH is never half a file.
+  /// Writes PATH.part, then renames it, so that whatever stops the program leaves no half a file at PATH.
   void save(const std::filesystem::path& path) const;
 
-  /// Reads what save() wrote for an optimizer of the same rule, groups and tensors. Throws std::runtime_error that says
-  /// what does not fit (another file, a cut or damaged one, another model), and then nothing has changed.
+  /// Reads what save() wrote for an optimizer of the same rule, groups and tensors in them. Throws std::runtime_error
+  /// that says what does not fit (another file, a cut or damaged one, another model), and then nothing has changed.
   void load(std::istream& in);
   void load(const std::filesystem::path& path);
 
@@ -217,6 +219,7 @@ class AnyOptimizer {
   const Options& group(std::size_t number) const;
   const Tensor& tensor(std::size_t number) const;
   bool takes_norms(const Folded& folded) const;
+  void write(std::ostream& out) const;                   // what save() writes; the stream says whether it could
   void load(std::istream& in, const std::string& file);  // of which nothing may follow; "": a stream that may go on
 
   static std::size_t state_bytes(const Tensor& tensor);    // of one state

@@ -169,8 +169,8 @@ adabelief_status adabelief_get_state(const adabelief_optimizer* optimizer, size_
 adabelief_status adabelief_set_state(adabelief_optimizer* optimizer, size_t tensor, const char* name, const void* from,
                                      size_t n, int32_t type);
 
-/* Options, step counts and states (not the weights) to a file, which is never half written, and from one, of an
- * optimizer of the same rule, groups and tensors. */
+/* Options, step counts and states (not the weights) to a file, which whatever stops the program leaves whole, and from
+ * one, of an optimizer of the same rule, groups and tensors in them. */
 adabelief_status adabelief_save(adabelief_optimizer* optimizer, const char* path);
 adabelief_status adabelief_load(adabelief_optimizer* optimizer, const char* path);
 

@@ -125,57 +125,28 @@ template <class T>
   sum_squares<1, T>(begin, end, squares, [&](std::size_t i) { return std::array<T, 1>{gradient[i]}; });
 }
 
-// The loops for one instruction set.
-struct Baseline {
-  template <class Rule, class T>
-  [[gnu::flatten]] static void update(const Job& job, std::size_t begin, std::size_t end) {
-    loop<Rule, T>(job, begin, end);
-  }
-  template <class Rule, class T>
-  [[gnu::flatten]] static void norms(const Job& job, std::size_t begin, std::size_t end, double* squares) {
-    measure<Rule, T>(job, begin, end, squares);
-  }
-  template <class T>
-  [[gnu::flatten]] static void gradient(const Job& job, std::size_t begin, std::size_t end, double* squares) {
-    measure_gradient<T>(job, begin, end, squares);
-  }
-};
+// The loops for one instruction set, whose attributes follow the name.
+#define ADABELIEF_LOOPS(Name, ...)                                                                          \
+  struct Name {                                                                                             \
+    template <class Rule, class T>                                                                          \
+    __VA_ARGS__ static void update(const Job& job, std::size_t begin, std::size_t end) {                    \
+      loop<Rule, T>(job, begin, end);                                                                       \
+    }                                                                                                       \
+    template <class Rule, class T>                                                                          \
+    __VA_ARGS__ static void norms(const Job& job, std::size_t begin, std::size_t end, double* squares) {    \
+      measure<Rule, T>(job, begin, end, squares);                                                           \
+    }                                                                                                       \
+    template <class T>                                                                                      \
+    __VA_ARGS__ static void gradient(const Job& job, std::size_t begin, std::size_t end, double* squares) { \
+      measure_gradient<T>(job, begin, end, squares);                                                        \
+    }                                                                                                       \
+  };
+ADABELIEF_LOOPS(Baseline, [[gnu::flatten]])
 #if defined(__x86_64__)
-struct Avx2 {
-  template <class Rule, class T>
-  [[gnu::flatten, gnu::target("avx2")]] static void update(const Job& job, std::size_t begin, std::size_t end) {
-    loop<Rule, T>(job, begin, end);
-  }
-  template <class Rule, class T>
-  [[gnu::flatten, gnu::target("avx2")]] static void norms(const Job& job, std::size_t begin, std::size_t end,
-                                                          double* squares) {
-    measure<Rule, T>(job, begin, end, squares);
-  }
-  template <class T>
-  [[gnu::flatten, gnu::target("avx2")]] static void gradient(const Job& job, std::size_t begin, std::size_t end,
-                                                             double* squares) {
-    measure_gradient<T>(job, begin, end, squares);
-  }
-};
-#define ADABELIEF_AVX512 gnu::target("avx512f,avx512vl,avx512dq,prefer-vector-width=512")
-struct Avx512 {
-  template <class Rule, class T>
-  [[gnu::flatten, ADABELIEF_AVX512]] static void update(const Job& job, std::size_t begin, std::size_t end) {
-    loop<Rule, T>(job, begin, end);
-  }
-  template <class Rule, class T>
-  [[gnu::flatten, ADABELIEF_AVX512]] static void norms(const Job& job, std::size_t begin, std::size_t end,
-                                                       double* squares) {
-    measure<Rule, T>(job, begin, end, squares);
-  }
-  template <class T>
-  [[gnu::flatten, ADABELIEF_AVX512]] static void gradient(const Job& job, std::size_t begin, std::size_t end,
-                                                          double* squares) {
-    measure_gradient<T>(job, begin, end, squares);
-  }
-};
-#undef ADABELIEF_AVX512
+ADABELIEF_LOOPS(Avx2, [[gnu::flatten, gnu::target("avx2")]])
+ADABELIEF_LOOPS(Avx512, [[gnu::flatten, gnu::target("avx512f,avx512vl,avx512dq,prefer-vector-width=512")]])
 #endif
+#undef ADABELIEF_LOOPS
 
 // The loops of every instruction set, nullptr for those that this kind of machine has not.
 template <class... Isa>

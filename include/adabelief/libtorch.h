@@ -18,12 +18,15 @@
 #include <torch/serialize/archive.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -127,6 +130,12 @@ inline at::Tensor beside(const at::Tensor& weight, const at::Tensor& tensor, at:
   }
   const auto options = weight.options().dtype(type);
   return fits ? tensor : at::empty_strided(weight.sizes(), weight.strides(), options).copy_(tensor);
+}
+
+// The type in which the core reads a weight's gradient: its own where both are computed alike.
+inline at::ScalarType gradient_type(const at::Tensor& weight) {
+  const at::ScalarType computed = state_type(weight), own = weight.grad().scalar_type();
+  return type_in_core(own) && state_type(weight.grad()) == computed ? own : computed;
 }
 
 inline at::Tensor zeros(const at::Tensor& weight) {
@@ -355,80 +364,41 @@ class AnyOptimizer : public torch::optim::Optimizer {
   /// States take the weights' devices and the form that they have here; what Rounding::exact keeps is 0 where the file
   /// has none for weights of this type. Throws std::runtime_error that says what does not fit, and then
   /// nothing has changed.
-  void load(torch::serialize::InputArchive& archive) override {
-    at::NoGradGuard no_grad;
-    std::vector<Options> options;
-    decltype(state_) states;
-    const auto expect = [&](const std::string& what, const auto& ours, const auto& theirs) {
-      if (ours != theirs) fail(c10::str(what, " is ", theirs, " in the file, ", ours, " here"));
-    };
-    try {
-      c10::IValue value;
-      if (!archive.try_read("format", value) || !value.isInt()) fail("not saved by adabelief::libtorch");
-      if (value.toInt() != format) fail(c10::str("its format is ", value.toInt(), ", this library reads ", format));
-      archive.read("rule", value);
-      expect("the rule", std::string(rule_->name), value.toStringRef());
-      archive.read("groups", value);
-      expect("the number of groups", static_cast<std::int64_t>(param_groups_.size()), value.toInt());
-      for (std::size_t i = 0; i < param_groups_.size(); ++i) {
-        const auto& parameters = param_groups_[i].params();
-        torch::serialize::InputArchive group, nested;
-        archive.read("group" + std::to_string(i), group);
-        group.read("options", nested);
-        options.push_back(checked(param_groups_[i], i));
-        options.back().serialize(nested);
-        group.read("parameters", value);
-        expect(c10::str("the number of parameters of group ", i), static_cast<std::int64_t>(parameters.size()),
-               value.toInt());
-        for (std::size_t j = 0; j < parameters.size(); ++j) {
-          if (!group.try_read("parameter" + std::to_string(j), nested)) continue;
-          auto state = std::make_unique<ParamState>(*rule_, parameters[j]);
-          state->serialize(nested);
-          if (state->steps < 0) fail(c10::str("damaged: ", place(i, j), " after ", state->steps, " steps"));
-          for (at::Tensor& s : state->states) {
-            expect("the shape of a state of " + place(i, j), parameters[j].sizes(), s.sizes());
-            s = detail::zeros(parameters[j]).copy_(s);  // a copy, since the archive may be read again
-          }
-          if (state->rest.defined()) {
-            expect("the shape of the rest of " + place(i, j), parameters[j].sizes(), state->rest.sizes());
-            state->rest = state->rest.clone();
-          }
-          fit(*state, parameters[j]);
-          states[parameters[j].unsafeGetTensorImpl()] = std::move(state);
-        }
-      }
-    } catch (const std::exception& error) {
-      fail(text(error));
-    }
-    for (std::size_t i = 0; i < options.size(); ++i) {
-      static_cast<Options&>(param_groups_[i].options()) = std::move(options[i]);
-    }
-    state_ = std::move(states);
-  }
+  void load(torch::serialize::InputArchive& archive) override { read(archive, "load the state"); }
 
-  /// torch::save to PATH.part, then renamed, so that PATH is never half a file. Throws std::runtime_error.
+  /// torch::save to PATH.part, then renamed, so that whatever stops the program leaves no half a file at PATH. Throws
+  /// std::runtime_error.
   void save(const std::filesystem::path& path) const {
     const std::string part = path.string() + ".part";
     try {
       torch::serialize::OutputArchive archive;
       save(archive);
-      archive.save_to(part);
+      errno = 0;
+      std::ofstream out(part, std::ios::binary);  // given a path, LibTorch does not look whether all could be written
+      archive.save_to([&](const void* data, std::size_t bytes) {
+        out.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
+        return bytes;
+      });
+      out.close();
+      if (!out) throw std::runtime_error(part + ": " + std::strerror(errno));
       std::filesystem::rename(part, path);
     } catch (const std::exception& error) {
       std::error_code ignored;
       std::filesystem::remove(part, ignored);
-      fail(text(error), "save the state to " + path.string());
+      fail("save the state to " + path.string(), error);
     }
   }
-  /// torch::load, but that a file which LibTorch cannot read is refused by a std::runtime_error too.
+  /// torch::load, but that a file which LibTorch cannot read is refused by a std::runtime_error too, and that it may be
+  /// of a machine with other devices.
   void load(const std::filesystem::path& path) {
+    const std::string what = "load the state from " + path.string();
     torch::serialize::InputArchive archive;
     try {
-      archive.load_from(path.string());
+      archive.load_from(path.string(), at::kCPU);
     } catch (const std::exception& error) {
-      fail(text(error), "load the state from " + path.string());
+      fail(what, error);
     }
-    load(archive);
+    read(archive, what);
   }
 
  protected:
@@ -458,12 +428,12 @@ class AnyOptimizer : public torch::optim::Optimizer {
   static std::string place(std::size_t group, std::size_t parameter) {
     return c10::str("parameter ", parameter, " of group ", group);
   }
-  static const char* text(const std::exception& error) {
+  [[noreturn]] void fail(const std::string& what, const std::exception& error) const {
     const auto* torchs = dynamic_cast<const c10::Error*>(&error);
-    return torchs ? torchs->what_without_backtrace() : error.what();
-  }
-  [[noreturn]] void fail(const std::string& why, const std::string& what = "load the state") const {
-    throw std::runtime_error(c10::str(rule_->name, ": cannot ", what, ": ", why));
+    std::string_view why = torchs ? torchs->what_without_backtrace() : error.what();
+    const std::string ours = std::string(rule_->name) + ": ";  // of an option that is refused
+    if (why.starts_with(ours)) why.remove_prefix(ours.size());
+    throw std::runtime_error(c10::str(ours, "cannot ", what, ": ", why));
   }
   template <class... Text>
   [[noreturn]] void refuse(const Text&... why) const {
@@ -503,6 +473,59 @@ class AnyOptimizer : public torch::optim::Optimizer {
     }
   }
 
+  // load(); `what` it does is what errors say.
+  void read(torch::serialize::InputArchive& archive, const std::string& what) {
+    at::NoGradGuard no_grad;
+    std::vector<Options> options;
+    decltype(state_) states;
+    const auto unfit = [](const auto&... why) { throw std::runtime_error(c10::str(why...)); };
+    const auto expect = [&](const std::string& part, const auto& ours, const auto& theirs) {
+      if (ours != theirs) unfit(part, " is ", theirs, " in the file, ", ours, " here");
+    };
+    try {
+      c10::IValue value;
+      if (!archive.try_read("format", value) || !value.isInt()) unfit("not saved by adabelief::libtorch");
+      if (value.toInt() != format) unfit("its format is ", value.toInt(), ", this library reads ", format);
+      archive.read("rule", value);
+      expect("the rule", std::string(rule_->name), value.toStringRef());
+      archive.read("groups", value);
+      expect("the number of groups", static_cast<std::int64_t>(param_groups_.size()), value.toInt());
+      for (std::size_t i = 0; i < param_groups_.size(); ++i) {
+        const auto& parameters = param_groups_[i].params();
+        torch::serialize::InputArchive group, nested;
+        archive.read("group" + std::to_string(i), group);
+        group.read("options", nested);
+        options.push_back(checked(param_groups_[i], i));
+        options.back().serialize(nested);
+        group.read("parameters", value);
+        expect(c10::str("the number of parameters of group ", i), static_cast<std::int64_t>(parameters.size()),
+               value.toInt());
+        for (std::size_t j = 0; j < parameters.size(); ++j) {
+          if (!group.try_read("parameter" + std::to_string(j), nested)) continue;
+          auto state = std::make_unique<ParamState>(*rule_, parameters[j]);
+          state->serialize(nested);
+          if (state->steps < 0) unfit("damaged: ", place(i, j), " after ", state->steps, " steps");
+          for (at::Tensor& s : state->states) {
+            expect("the shape of a state of " + place(i, j), parameters[j].sizes(), s.sizes());
+            s = detail::zeros(parameters[j]).copy_(s);  // a copy, since the archive may be read again
+          }
+          if (state->rest.defined()) {
+            expect("the shape of the rest of " + place(i, j), parameters[j].sizes(), state->rest.sizes());
+            state->rest = state->rest.clone();
+          }
+          fit(*state, parameters[j]);
+          states[parameters[j].unsafeGetTensorImpl()] = std::move(state);
+        }
+      }
+    } catch (const std::exception& error) {
+      fail(what, error);
+    }
+    for (std::size_t i = 0; i < options.size(); ++i) {
+      static_cast<Options&>(param_groups_[i].options()) = std::move(options[i]);
+    }
+    state_ = std::move(states);
+  }
+
   // Brings what is kept for a weight, at first zeros, into the form for its present type, layout and device: the model
   // may have been moved.
   void fit(ParamState& state, const at::Tensor& weight) const {
@@ -530,34 +553,50 @@ class AnyOptimizer : public torch::optim::Optimizer {
     if (moved || retyped) state.weight = detail::outline(weight);
   }
 
-  // Fills work_, looking at everything that could be wrong before anything is changed.
-  void collect() {
+  // Fills work_ with the weights that have a gradient, all of which can be stepped.
+  void find_work() {
     work_.clear();
-    jobs_.clear();
+    std::vector<void*> made;
     std::size_t number = 0;
-    for (std::size_t i = 0; i < param_groups_.size(); ++i) {
-      const Options& options = checked(param_groups_[i], i);
-      auto& parameters = param_groups_[i].params();
-      for (std::size_t j = 0; j < parameters.size(); ++j, ++number) {
-        at::Tensor& weight = parameters[j];
-        if (!weight.defined() || !weight.grad().defined()) continue;
-        check(weight, weight.grad(), i, j);
-        auto& slot = state_[weight.unsafeGetTensorImpl()];
-        if (slot == nullptr) slot = std::make_unique<ParamState>(*rule_, weight);
-        ParamState& state = static_cast<ParamState&>(*slot);
-        if (state.place < work_.size() && work_[state.place].state == &state) {
-          refuse(place(i, j), " is there twice; give each tensor once, one that layers share too");
+    try {
+      for (std::size_t i = 0; i < param_groups_.size(); ++i) {
+        const Options& options = checked(param_groups_[i], i);
+        auto& parameters = param_groups_[i].params();
+        for (std::size_t j = 0; j < parameters.size(); ++j, ++number) {
+          at::Tensor& weight = parameters[j];
+          if (!weight.defined() || !weight.grad().defined()) continue;
+          check(weight, weight.grad(), i, j);
+          auto& slot = state_[weight.unsafeGetTensorImpl()];
+          if (slot == nullptr) {
+            made.push_back(weight.unsafeGetTensorImpl());
+            slot = std::make_unique<ParamState>(*rule_, weight);
+          }
+          ParamState& state = static_cast<ParamState&>(*slot);
+          if (state.place < work_.size() && work_[state.place].state == &state) {
+            refuse(place(i, j), " is there twice; give each tensor once, one that layers share too");
+          }
+          if (state.weight.sizes() != weight.sizes()) {
+            refuse(place(i, j), " was of shape ", state.weight.sizes(), ", is now of ", weight.sizes(),
+                   "; make a new optimizer");
+          }
+          state.place = work_.size();
+          work_.push_back({&weight, weight.grad(), &state, &options, number, detail::for_core(weight)});
         }
-        if (state.weight.sizes() != weight.sizes()) {
-          refuse(place(i, j), " was of shape ", state.weight.sizes(), ", is now of ", weight.sizes(),
-                 "; make a new optimizer");
-        }
-        fit(state, weight);
-        const bool core = detail::for_core(weight);
-        state.place = work_.size();
-        work_.push_back({&weight, core ? detail::beside(weight, weight.grad(), weight.scalar_type()) : weight.grad(),
-                         &state, &options, number, core});
       }
+    } catch (...) {
+      for (void* weight : made) state_.erase(weight);
+      work_.clear();
+      throw;
+    }
+  }
+
+  // Fills work_ and jobs_, looking at everything that could be wrong before anything is changed.
+  void collect() {
+    find_work();
+    jobs_.clear();
+    for (Work& work : work_) {
+      fit(*work.state, *work.weight);
+      if (work.core) work.gradient = detail::beside(*work.weight, work.gradient, detail::gradient_type(*work.weight));
     }
     const bool norms = !rule_->norms.empty() || folded_.takes_norm();
     std::size_t squares = 0;
@@ -568,6 +607,7 @@ class AnyOptimizer : public torch::optim::Optimizer {
       cpu::Job& job = jobs_.emplace_back(rule_->job(*detail::type_in_core(weight.scalar_type())));
       job.weights = weight.mutable_data_ptr(),
       job.gradient = folded_.get().zero_gradients ? work.gradient.mutable_data_ptr() : work.gradient.const_data_ptr();
+      job.gradient_type = *detail::type_in_core(work.gradient.scalar_type());
       job.n = static_cast<std::size_t>(weight.numel());
       for (std::size_t k = 0; k < rule_->states.size(); ++k) {
         job.states[k] = work.state->states[k].mutable_data_ptr();

@@ -34,8 +34,7 @@ Rule rule_of(const Options& options) {
 /// adabelief::Optimizer opt(AdaBelief{.lr = 1e-3}, weights); then opt.step(gradient) after each backward pass.
 ///
 /// Weights are float, double, bfloat16 or float16 in memory of the caller's; several tensors and groups are added by
-/// add() and add_group(). A step on two halves of a tensor equals one on the whole, and any number of threads and any
-/// instruction set give the same bits.
+/// add() and add_group(). Any number of threads and any instruction set give the same bits.
 template <RuleLike Rule>
 class Optimizer : public AnyOptimizer {
  public:

@@ -78,3 +78,13 @@ def test_a_project_of_its_own_finds_and_uses_an_installed_copy(tmp_path: pathlib
     run("cmake", "--build", built)
     for name in EXAMPLES:
         assert run(built / name) == (ROOT / "examples" / f"{name}.output").read_text()
+
+    plain = tmp_path / "plain"  # of C alone
+    plain.mkdir()
+    (plain / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.22)\nproject(plain C)\nfind_package(adabelief REQUIRED)\n"
+        f"add_executable(plain {ROOT}/examples/quadratic_c.c)\ntarget_link_libraries(plain PRIVATE adabelief::c)\n"
+    )
+    run("cmake", "-S", plain, "-B", plain / "built", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={installed}")
+    run("cmake", "--build", plain / "built")
+    assert run(plain / "built" / "plain") == (ROOT / "examples" / "quadratic_c.output").read_text()
