@@ -40,10 +40,11 @@ def wrapped(optimizer: Optimizer) -> Iterator[None]:
 
     def wrap(_: Any, state_dict: dict[str, Any]) -> dict[str, Any]:
         check(optimizer, state_dict)
+        of_weights = {number for group in state_dict["param_groups"] for number in group["params"]}
         kept = {
             key: {name: _Kept(value) if isinstance(value, Tensor) else value for name, value in state.items()}
-            if isinstance(state, dict)
-            else state
+            if key in of_weights and isinstance(state, dict)
+            else state  # of whoever keeps something else there: as torch leaves it
             for key, state in state_dict["state"].items()
         }
         return state_dict | {"state": kept}
@@ -56,16 +57,28 @@ def wrapped(optimizer: Optimizer) -> Iterator[None]:
 
 
 def check(optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
-    """Raises ValueError where a state can't be made of what is loaded; warns where one is made of another."""
+    """Raises ValueError where a state or a group can't be made of what is loaded, before anything has changed; warns
+    where a state is made of another."""
     made: dict[str, str] = {}
-    for group, ours in zip(state_dict["param_groups"], optimizer.param_groups, strict=False):
-        rule = optimizer._rule(ours | group)
-        for number in group["params"]:
+    loaded, groups = state_dict["param_groups"], optimizer.param_groups
+    if [len(group["params"]) for group in loaded] != [len(group["params"]) for group in groups]:
+        return  # torch says so, and has changed nothing
+    for group, ours in zip(loaded, groups, strict=True):
+        whole = dict(group)
+        _complete(whole, ours)
+        optimizer._check(whole)
+        rule = optimizer._rule(whole)
+        for number, param in zip(group["params"], ours["params"], strict=True):
             state = state_dict["state"].get(number)
             if not state:
                 continue
             for name in rule.states:
                 other = _source(name, state)
+                if other is not None and (said := _path.misfit(other, state[other], param)):
+                    raise ValueError(
+                        f"loaded state dict does not fit {_path.name_of(optimizer, param)}: {said}; without "
+                        f'state_dict["state"][{number!r}] it starts afresh'
+                    )
                 if other == name:
                     continue
                 if other is None and _INSTEAD.get(name, "") is not None:
@@ -96,20 +109,24 @@ def settle(optimizer: Optimizer, before: list[dict[str, Any]]) -> None:
     """Brings groups and states, as pickle or torch's load_state_dict have left them, into this library's form. `before`:
     the groups until then."""
     for i, group in enumerate(optimizer.param_groups):
-        own = {name: value for name, value in (before[i] if i < len(before) else optimizer.defaults).items()}
-        if "weight_decouple" in group or "decoupled_weight_decay" in group:
-            decoupled = group.get("weight_decouple", group.get("decoupled_weight_decay"))
-            group.setdefault("decoupled_decay", decoupled and not group.get("fixed_decay"))
-        if group.get("fixed_decay"):  # elsewhere a kind of decoupled decay
-            group["decoupled_decay"] = False
-        for name, value in own.items():
-            group.setdefault(name, value)
-        for name in _UNUSED:
-            group.pop(name, None)
+        _complete(group, before[i] if i < len(before) else optimizer.defaults)
         rule = optimizer._rule(group)
         for param in group["params"]:
             if state := optimizer.state.get(param):
                 _settle(rule, group, param, state)
+
+
+def _complete(group: dict[str, Any], own: dict[str, Any]) -> None:
+    """Gives a loaded group this library's options: what it does not say is as in `own`."""
+    if "weight_decouple" in group or "decoupled_weight_decay" in group:
+        decoupled = group.get("weight_decouple", group.get("decoupled_weight_decay"))
+        group.setdefault("decoupled_decay", decoupled and not group.get("fixed_decay"))
+    if group.get("fixed_decay"):  # elsewhere a kind of decoupled decay
+        group["decoupled_decay"] = False
+    for name, value in own.items():
+        group.setdefault(name, value)
+    for name in _UNUSED:
+        group.pop(name, None)
 
 
 def _settle(rule: Rule, group: dict[str, Any], param: Tensor, state: dict[str, Any]) -> None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
+from collections.abc import Iterator
+from itertools import chain, cycle
+from operator import attrgetter, eq, is_, itemgetter
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -41,7 +43,7 @@ class Fused:
         entries: list[tuple[dict[str, Any], Tensor]],
     ) -> None:
         first = entries[0][0]
-        self._optimizer, self._rule = optimizer, rule
+        self._rule = rule
         self._sign = -1.0 if first["maximize"] else 1.0
         self._scale = 1.0
         form = _FORMS.get(state_dtype, StateType.FULL)
@@ -51,7 +53,9 @@ class Fused:
         self._waiting: list[Tensor] = []
         self._params: list[Tensor] = []
         self._here: list[Tensor] = []  # their numbers in this process, real
+        self._states: list[dict[str, Any]] = []  # theirs, in the optimizer
         self._memory: list[Tensor] = []  # what the plan points to, kept alive
+        self._stepped: list[Tensor] = []  # those that have a gradient in this step
         self._copies: list[Tensor] = []
         for group, param in entries:
             if param.grad is None and not optimizer.state.get(param):
@@ -63,23 +67,42 @@ class Fused:
                     self._plan.add_group()
                 self._groups.append(group)
                 self._values.append([])
-            self._add(library, group, param, form)
-        self._weights = [_address(tensor) for tensor in self._here]
+            self._add(optimizer, library, group, param, form)
         self._bytes = [tensor.nbytes for tensor in self._here]
         self._plain = all(
             type(param) in (Tensor, Parameter) and param.is_contiguous() and not param.is_complex()
             for param in self._params
         )
-        self._layout = [list(group["params"]) for group in optimizer.param_groups]
+        self._of_states = [itemgetter(name) for name in ("step", *rule.states)]
+        self._kept = self._now()
+        self._places = list(self._found())
+        self._sizes = list(map(Tensor.numel, self._params))
         self._flags = _flags(optimizer)
-        self.remember()
 
-    def remember(self) -> None:
-        """The optimizer's state as it is, once all that is prepared has its own."""
-        self._state = {param: dict(state) for param, state in self._optimizer.state.items()}
+    def remember(self, optimizer: Optimizer) -> None:
+        """What the optimizer holds, once all that is prepared has its states."""
+        self._objects = _objects(optimizer)
 
-    def _add(self, library: Library, group: dict[str, Any], param: Tensor, form: StateType) -> None:
-        state, rule = self._optimizer.state[param], self._rule
+    def _now(self) -> list[Tensor]:
+        """The states and step counts, as the optimizer has them at present."""
+        return list(chain.from_iterable(map(one, self._states) for one in self._of_states))
+
+    def _found(self) -> Iterator[list[Any]]:
+        """What changes in a tensor that stays the same object: where weights and states are, and how weights lie."""
+        weights, kept = self._params, self._kept
+        if not self._plain:
+            weights = [_path.local(self._rule, param) for param in weights]
+            kept = [_path.local(self._rule, one, like) for one, like in zip(kept, cycle(self._params), strict=False)]
+            yield list(map(Tensor.stride, weights))
+            yield list(map(Tensor.is_conj, weights))
+        yield list(map(_address, weights))
+        yield list(map(Tensor.is_contiguous, weights))
+        yield list(map(_address, kept))
+
+    def _add(
+        self, optimizer: Optimizer, library: Library, group: dict[str, Any], param: Tensor, form: StateType
+    ) -> None:
+        state, rule = optimizer.state[param], self._rule
         if not state:
             _path.start_state(rule, group, param, state)
         count = state.get("step")
@@ -88,6 +111,7 @@ class Fused:
         for name in rule.states:
             if name not in state:  # of a largest form that was chosen later
                 state[name] = state[name.removeprefix("max_")].clone()
+        _path.check_states(optimizer, rule, param, state)
         here = _real(_path.local(rule, param.detach()))
         type = _TYPES[here.dtype]
         wanted = library.state_form(form, type, here.numel())
@@ -98,26 +122,25 @@ class Fused:
             group=len(self._groups) - 1,
         )  # fmt: skip
         self._params.append(param)
+        self._states.append(state)
         self._memory += [here, *states, state["step"]]
         self._here.append(here)
 
-    def fits(self) -> bool:
+    def fits(self, optimizer: Optimizer) -> bool:
         """Whether the plan is still that of the optimizer; finds the gradients of this step."""
-        optimizer = self._optimizer
-        try:
-            if self._layout != [group["params"] for group in optimizer.param_groups]:
-                return False
-            if self._state != optimizer.state:  # compares by identity, and where that fails tensors by their numbers
-                return False
-        except RuntimeError:  # of which many are not one answer
+        if not _same(self._objects, _objects(optimizer)) or self._flags != _flags(optimizer):
             return False
-        if self._flags != _flags(optimizer) or any(param.grad is not None for param in self._waiting):
+        try:
+            if not _same(self._kept, self._now()):
+                return False
+        except KeyError:  # of a state that was taken away
+            return False
+        if not all(map(eq, self._places, self._found())) or any(param.grad is not None for param in self._waiting):
             return False
         self._copies.clear()
+        self._stepped = self._params
         grads = list(map(_grad, self._params))
         if self._plain:
-            if self._weights != list(map(_address, self._params)):
-                return False
             try:
                 self._gradients = list(map(_address, grads))
                 if (
@@ -129,24 +152,23 @@ class Fused:
                     return True
             except (AttributeError, RuntimeError, TypeError):  # None, or no memory of numbers
                 pass
-        else:
-            for param, address in zip(self._params, self._weights, strict=True):
-                if _address(_path.local(self._rule, param)) != address:
-                    return False
+        if self._sizes != list(map(Tensor.numel, self._params)):  # above, the gradients' bytes say so
+            return False
         self._gradients = [
-            0 if grad is None else _address(self._beside(param, here, grad))
+            0 if grad is None else _address(self._beside(optimizer, param, here, grad))
             for param, here, grad in zip(self._params, self._here, grads, strict=True)
         ]
+        self._stepped = [param for param, grad in zip(self._params, grads, strict=True) if grad is not None]
         return True
 
-    def _beside(self, param: Tensor, here: Tensor, grad: Tensor) -> Tensor:
+    def _beside(self, optimizer: Optimizer, param: Tensor, here: Tensor, grad: Tensor) -> Tensor:
         """A gradient as the core reads it, alive until the step: itself, or a copy of the weight's type and strides."""
-        _path.check_gradient(self._optimizer, param)
+        _path.check_gradient(optimizer, param)
         grad = _path.local(self._rule, grad, param)
         if _path.is_dtensor(grad):
             grad = grad.redistribute(placements=param.placements)._local_tensor
         grad = _real(grad)
-        if grad.dtype != here.dtype or _strides(grad) != _strides(here) or grad.is_neg() or type(grad) is not Tensor:
+        if grad.dtype != here.dtype or not _alike(grad, here) or type(grad) is not Tensor:
             grad = torch.empty_strided(here.shape, here.stride(), dtype=here.dtype, device="cpu").copy_(grad)
         self._copies.append(grad)
         return grad
@@ -163,12 +185,26 @@ class Fused:
                 self._values[i] = values
         if self._params:
             self._plan.step(self._gradients)
-            torch.autograd.graph.increment_version(self._params)
+            torch.autograd.graph.increment_version(self._stepped)
         self._copies.clear()
 
 
 def _flags(optimizer: Optimizer) -> list[Any]:
-    return [[group[name] for name in _FLAGS] + [group.get("amsgrad")] for group in optimizer.param_groups]
+    return [
+        [group[name] for name in _FLAGS] + [group.get("amsgrad"), len(group["params"])]
+        for group in optimizer.param_groups
+    ]
+
+
+def _objects(optimizer: Optimizer) -> list[Any]:
+    """Groups, weights and whose states there are."""
+    groups, state = optimizer.param_groups, optimizer.state
+    return [*groups, *chain.from_iterable(group["params"] for group in groups), *state, *state.values()]
+
+
+def _same(these: list[Any], those: list[Any]) -> bool:
+    """By identity: `==` would compare tensors by their numbers."""
+    return len(these) == len(those) and all(map(is_, these, those))
 
 
 def _real(tensor: Tensor) -> Tensor:
@@ -177,6 +213,11 @@ def _real(tensor: Tensor) -> Tensor:
 
 def _strides(tensor: Tensor) -> list[int]:
     return [stride for stride, size in zip(tensor.stride(), tensor.shape, strict=True) if size != 1]
+
+
+def _alike(tensor: Tensor, here: Tensor) -> bool:
+    """Whether its memory has its numbers where the memory of a weight has that weight's."""
+    return tensor.shape == here.shape and _strides(tensor) == _strides(here) and not tensor.is_neg()
 
 
 def _form(state: Tensor) -> StateType:
@@ -202,13 +243,16 @@ def full(library: Library, rule: Rule, param: Tensor, state: dict[str, Any]) -> 
     if any(_form(state[name]) is StateType.BITS8 for name in rule.states):
         if not library:
             raise RuntimeError(f"states of 8 bits cannot be read, since {library.reason}")
-        here = _real(torch.empty_like(param, device="cpu", memory_format=torch.preserve_format))
-        packed = [state[name].cpu() for name in rule.states]
-        plan = _plan_of(library, rule, here, StateType.BITS8, packed)
+        packed_of = torch.complex64 if param.is_complex() else torch.float32  # whatever the weight has become
+        like = torch.empty_like(param, device="cpu", dtype=packed_of, memory_format=torch.preserve_format)
+        here = _real(like)
+        kept = [state[name].cpu().contiguous() for name in rule.states]
+        plan = _plan_of(library, rule, here, StateType.BITS8, kept)
         for name in rule.states:
-            numbers = torch.empty_like(param, device="cpu", dtype=dtype, memory_format=torch.preserve_format)
-            plan.read_state(0, name, _address(numbers), here.numel())
-            state[name] = numbers.to(param.device)
+            if _form(state[name]) is StateType.BITS8:
+                numbers = torch.empty_like(like)
+                plan.read_state(0, name, _address(numbers), here.numel())
+                state[name] = numbers.to(param.device, dtype)
 
 
 def _convert(
@@ -218,19 +262,19 @@ def _convert(
     if not rule.states:
         return
     if form is not StateType.BITS8 or any(_form(state[name]) is not form for name in rule.states):
-        if form is StateType.FULL or form is StateType.BITS8:
+        if form is not StateType.BFLOAT16 or any(_form(state[name]) is StateType.BITS8 for name in rule.states):
             full(library, rule, param, state)
         dtype = torch.bfloat16 if form is StateType.BFLOAT16 else _path.arithmetic(param.dtype)
         for name in rule.states:
             s = state[name]
-            fits = (
-                s.dtype == dtype
-                and s.device == param.device
-                and _strides(_real(_path.local(rule, s, param))) == (_strides(here))
-            )
-            if not fits:
+            part = _path.local(rule, s, param)
+            fits = s.dtype == dtype and s.device == param.device and type(part) in (Tensor, Parameter)
+            if not fits or part.is_conj() or not _alike(_real(part), here):
                 like = torch.empty_like(param, dtype=dtype, memory_format=torch.preserve_format)
                 state[name] = like.detach().copy_(s)
+    else:
+        for name in rule.states:
+            state[name] = state[name].cpu().contiguous()
     if form is StateType.BITS8 and _form(state[rule.states[0]]) is not form:
         packed = [torch.zeros(size, dtype=torch.uint8, device="cpu") for _ in rule.states]
         plan = _plan_of(library, rule, here, form, packed)

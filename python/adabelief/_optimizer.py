@@ -37,9 +37,10 @@ class Optimizer(torch.optim.Optimizer):
         capturable: keep the step count on the weights' device and never wait for it, as CUDA graphs need
         differentiable: let autograd run through the step
 
-    Of the paths the first that can is taken, natively, by lists, or tensor by tensor, where neither fused nor foreach is
-    True or False. Options that are None are the preset's, or the rule's default. Weights of 16 bits are computed in
-    float. Each option can be given to a group too.
+    Of the paths the first that can is taken: natively, by lists, tensor by tensor. fused=False leaves out the first,
+    foreach=True asks for the second, and foreach=False, without fused=True, for the third. Options that are None are
+    the preset's, or the rule's default. Weights of 16 bits are computed in float. Each option can be given to a group
+    too.
     """
 
     rule: ClassVar[Rule]
@@ -159,18 +160,24 @@ class Optimizer(torch.optim.Optimizer):
             if "rectify" in given:
                 param_group["rectify"] = merged["rectify"]
         super().add_param_group(param_group)
-        group = self.param_groups[-1]
+        try:
+            self._check_params(self.param_groups[-1])
+        except RuntimeError:
+            self.param_groups.pop()
+            raise
+        self._fused = None
+
+    def _check_params(self, group: dict[str, Any]) -> None:
         if self._rule(group).norms and any(getattr(param, "_fsdp_flattened", False) for param in group["params"]):
             name = type(self).__name__
             raise RuntimeError(
                 f"{name} takes norms of whole tensors, and FullyShardedDataParallel shows it parts; use fully_shard"
             )
         if group["fused"]:
-            self._step_supports_amp_scaling = True
             for param in group["params"]:
                 if reason := _path.not_native(self._rule(group), param):
                     raise RuntimeError(f"`fused=True` requires dense weights in the CPU's memory, but one is {reason}")
-        self._fused = None
+            self._step_supports_amp_scaling = True
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Of pickle, deepcopy and load_state_dict."""
@@ -186,7 +193,8 @@ class Optimizer(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """What state_dict() gave, of this class or of adabelief-pytorch, timm and torch's optimizers with the same
         states. States keep their type. Options that the other side does not have stay as they are here. A warning says
-        so where a state is made of another; ValueError, and nothing has changed, where one is missing.
+        so where a state is made of another; ValueError, and nothing has changed, where one is missing or not of its
+        weight's shape, or where the options contradict each other.
         """
         with _checkpoint.wrapped(self):
             super().load_state_dict(state_dict)
@@ -220,7 +228,7 @@ class Optimizer(torch.optim.Optimizer):
             for group in self.param_groups:
                 _path.step(self, group, group["params"], scale)
             return
-        if self._fused is None or not all(fused.fits() for fused in self._fused):
+        if self._fused is None or not all(fused.fits(self) for fused in self._fused):
             self._prepare()
         assert self._fused is not None
         for fused in self._fused:
@@ -230,12 +238,14 @@ class Optimizer(torch.optim.Optimizer):
 
     def _prepare(self) -> None:
         """Sorts the weights by their paths."""
+        self._fused = None  # where one of them is refused, too
         library = _native.load()
         native: dict[tuple[Any, ...], list[tuple[dict[str, Any], Tensor]]] = {}
         self._others: list[tuple[dict[str, Any], list[Tensor]]] = []
         for group in self.param_groups:
             rule, others = self._rule(group), []
-            asked = group["fused"] or (group["fused"] is None and not group["foreach"] and not group["capturable"])
+            unsaid = group["fused"] is None and group["foreach"] is None
+            asked = group["fused"] or (unsaid and not group["capturable"])
             asked = asked and bool(library) and not group["differentiable"]
             for param in group["params"]:
                 if asked and not _path.not_native(rule, param):
@@ -250,8 +260,8 @@ class Optimizer(torch.optim.Optimizer):
                 self._others.append((group, others))
         self._fused = [Fused(self, library, self._rule(all[0][0]), key[-1], all) for key, all in native.items()]
         for fused in self._fused:
-            fused.remember()
-            fused.fits()
+            fused.remember(self)
+            fused.fits(self)
 
     def _effective_eps(self, group: dict[str, Any]) -> float | None:
         rule = self._rule(group)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from . import _native
 from ._rule import Rule
 from ._words import Tensors, Value, double
 
@@ -95,6 +96,46 @@ def check_gradient(optimizer: Optimizer, param: Tensor) -> None:
         raise RuntimeError(
             f"{type(optimizer).__name__} does not support sparse gradients; make the layer with sparse=False"
         )
+    if param.grad is not None and param.grad.shape != param.shape:  # which torch allows where .data has changed
+        raise RuntimeError(
+            f"the gradient of {name_of(optimizer, param)} is of shape {tuple(param.grad.shape)}, the parameter of "
+            f"shape {tuple(param.shape)}: it is from before a change of shape; zero_grad() drops it"
+        )
+
+
+def name_of(optimizer: Optimizer, param: Tensor) -> str:
+    """A parameter by its number in state_dict(), and by its name where the optimizer was given names."""
+    number = 0
+    for group in optimizer.param_groups:
+        for i, other in enumerate(group["params"]):
+            if other is param:
+                return f"parameter {number}" + (f" ({group['param_names'][i]})" if "param_names" in group else "")
+            number += 1
+    return "a parameter"
+
+
+def misfit(name: str, state: Tensor, param: Tensor) -> str:
+    """How the size of a state is not its weight's, or "". The core would write past the end of a smaller one."""
+    packed = state.dtype is torch.uint8
+    if packed:
+        if not (library := _native.load()):
+            return ""  # and none that reads it
+        bits8, n = _native.StateType.BITS8, param.numel() * (2 if param.is_complex() else 1)
+        if library.state_form(bits8, _native.Type.FLOAT32, n) == (bits8, state.numel()):
+            return ""
+    elif state.shape == param.shape:
+        return ""
+    form = ", in 8 bits," if packed else ","
+    return f"{name} is of shape {tuple(state.shape)}{form} the parameter of shape {tuple(param.shape)}"
+
+
+def check_states(optimizer: Optimizer, rule: Rule, param: Tensor, state: dict[str, Any]) -> None:
+    for name in rule.states:
+        if said := misfit(name, state[name], param):
+            raise RuntimeError(
+                f"the state of {name_of(optimizer, param)} does not fit: {said}; without optimizer.state[parameter] it "
+                "starts afresh"
+            )
 
 
 def start_state(rule: Rule, group: dict[str, Any], param: Tensor, state: dict[str, Any]) -> None:
@@ -108,7 +149,6 @@ def start_state(rule: Rule, group: dict[str, Any], param: Tensor, state: dict[st
 def step(optimizer: Optimizer, group: dict[str, Any], params: Sequence[Tensor], scale: float) -> None:
     """One step of the weights that have a gradient."""
     from ._fused import full  # which needs this module
-    from ._native import load
 
     rule = optimizer._rule(group)
     params = [param for param in params if param.grad is not None]
@@ -124,8 +164,9 @@ def step(optimizer: Optimizer, group: dict[str, Any], params: Sequence[Tensor], 
         for name in rule.states:
             if name not in state:  # of a largest form that was chosen later
                 state[name] = state[name.removeprefix("max_")].clone()
+        check_states(optimizer, rule, param, state)
         if any(state[name].dtype in (torch.bfloat16, torch.uint8) for name in rule.states):
-            full(load(), rule, param, state)
+            full(_native.load(), rule, param, state)
         states.append(state)
     if group["maximize"]:
         scale = -scale

@@ -79,3 +79,45 @@ def test_a_state_that_lacks_what_the_rule_needs_is_refused_and_changes_nothing()
     with pytest.raises(ValueError, match="loaded state dict has no exp_avg for parameter 0, only momentum_buffer"):
         optimizer.load_state_dict(of("SGD", lr=1e-2, momentum=0.9, nesterov=True))
     assert not optimizer.state and optimizer.param_groups[0]["lr"] == 0.5
+
+
+def trained(classes: int, **options: Any) -> adabelief.AdaBelief:
+    body, head = (torch.nn.Parameter(torch.ones(shape)) for shape in ((3,), (classes, 512)))
+    optimizer = adabelief.AdaBelief([("body", body), ("head", head)], **options)
+    body.grad, head.grad = torch.ones_like(body), torch.ones_like(head)
+    optimizer.step()
+    return optimizer
+
+
+@pytest.mark.parametrize("state_dtype", [None, torch.bfloat16, "8bit"], ids=str)
+@pytest.mark.parametrize(("theirs", "ours"), [(10, 100), (100, 10), (10, 1)])
+def test_a_state_of_another_size_is_refused_and_changes_nothing(theirs: int, ours: int, state_dtype: Any) -> None:
+    optimizer, saved = trained(ours, lr=0.5), trained(theirs, lr=0.1, state_dtype=state_dtype).state_dict()
+    body, head = optimizer.param_groups[0]["params"]
+    with pytest.raises(ValueError, match=rf"parameter 1 \(head\): exp_avg is of shape .* of shape \({ours}, 512\)"):
+        optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[0]["lr"] == 0.5 and optimizer.state[head]["exp_avg"].shape == head.shape
+    del saved["state"][1]  # as the message says
+    optimizer.load_state_dict(saved)
+    optimizer.step()
+    assert float(optimizer.state[body]["step"]) == 2 and float(optimizer.state[head]["step"]) == 1
+
+
+def test_options_that_contradict_each_other_are_refused_and_change_nothing() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = adabelief.AdaBelief([weight], lr=0.5, preset="pytorch-0.0.5", amsgrad=True)
+    saved = adabelief.AdaBelief([weight], lr=0.1).state_dict()
+    del saved["param_groups"][0]["eps_in_max"]  # so that it stays, as True
+    before = dict(optimizer.param_groups[0])
+    with pytest.raises(ValueError, match="`eps_in_max` has no effect with amsgrad=False"):
+        optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[0] == before
+
+
+def test_what_others_keep_in_state_is_loaded_as_torch_does() -> None:
+    optimizer = trained(10)
+    optimizer.state["global"] = {"norm": torch.tensor(2.0)}
+    again = trained(10)
+    again.load_state_dict(optimizer.state_dict())
+    assert again.state["global"] == {"norm": torch.tensor(2.0)}
+    again.step()

@@ -12,7 +12,7 @@ import adabelief
 import numpy as np
 import pytest
 import torch
-from adabelief import _native
+from adabelief import _fused, _native, _path
 from torch._dynamo.testing import CompileCounter
 from torch.testing._internal.two_tensor import TwoTensor
 
@@ -178,7 +178,33 @@ def test_the_path_is_the_first_that_can() -> None:
     optimizer.step()
     assert [len(fused._params) for fused in optimizer._fused or []] == [1]
     assert_near([dense.detach()], [apart.detach()], torch.float32, "paths")
-    assert not adabelief.AdaBelief([dense], foreach=True).param_groups[0]["fused"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [
+        ({}, "native"),
+        ({"foreach": False, "fused": True}, "native"),
+        ({"foreach": True}, "lists"),
+        ({"fused": False}, "lists"),
+        ({"foreach": False}, "single"),
+        ({"foreach": False, "fused": False}, "single"),
+    ],
+    ids=str,
+)
+def test_what_is_asked_for_is_the_path(asked: dict[str, Any], taken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = []
+    for path, place, function in (
+        ("native", _fused.Fused, "step"),
+        ("lists", _path, "_list"),
+        ("single", _path, "_single"),
+    ):
+        monkeypatch.setattr(place, function, lambda *_, path=path: paths.append(path))
+    weight = torch.zeros(4, requires_grad=True)
+    optimizer = adabelief.AdaBelief([weight], **asked)
+    weight.grad = torch.ones(4)
+    optimizer.step()
+    assert paths == [taken]
 
 
 @pytest.mark.parametrize(
@@ -224,6 +250,95 @@ def test_weights_that_move_between_two_steps_go_on_from_where_they_are() -> None
     assert torch.equal(run(True), run(False))
 
 
+def test_a_square_weight_that_is_transposed_in_place_steps_as_it_then_lies() -> None:
+    weights = [torch.nn.Parameter(torch.linspace(-1, 1, 9).reshape(3, 3)) for _ in range(2)]
+    paths = PATHS["native"], PATHS["single"]
+    optimizers = [adabelief.AdaBelief([one], lr=0.1, **path) for one, path in zip(weights, paths, strict=True)]
+    for t in range(4):
+        for weight, optimizer in zip(weights, optimizers, strict=True):
+            if t == 2:
+                weight.data = weight.data.t()
+            weight.grad = torch.arange(9.0).reshape(3, 3).add(t)
+            optimizer.step()
+    assert_near([weights[0].detach()], [weights[1].detach()], torch.float32, "paths")
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda state: state["exp_avg"].share_memory_(),
+        lambda state: state["step"].share_memory_(),
+        lambda state: setattr(state["exp_avg"], "data", state["exp_avg"].clone()),
+        lambda state: state.update(step=state["step"].clone()),
+        lambda state: state.update(exp_avg=state["exp_avg"].clone()),
+    ],
+    ids=["shared", "shared count", "data", "replaced count", "replaced"],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
+def test_states_that_move_between_two_steps_go_on_from_where_they_are(move: Any, dtype: torch.dtype) -> None:
+    weight = torch.nn.Parameter(torch.ones(1, dtype=dtype))  # of one element: what replaces its state is equal to it
+    optimizer = adabelief.AdaBelief([weight])
+    for t in range(4):
+        if t == 2:
+            move(optimizer.state[weight])
+        before = optimizer.state[weight]["exp_avg"].clone() if t else torch.zeros_like(weight)
+        weight.grad = torch.full_like(weight, 2.0)
+        optimizer.step()
+        state = optimizer.state[weight]
+        assert float(state["step"]) == t + 1
+        torch.testing.assert_close(state["exp_avg"], 0.9 * before + 0.2)
+
+
+def test_a_group_that_is_replaced_steps_by_its_options() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = adabelief.AdaBelief([weight])
+    for lr in (0.1, 0.0):
+        optimizer.param_groups[0] = optimizer.param_groups[0] | {"lr": lr}
+        before, weight.grad = weight.detach().clone(), torch.ones(3)
+        optimizer.step()
+        assert torch.equal(weight, before) == (lr == 0)
+
+
+@pytest.mark.parametrize("state_dtype", [None, torch.bfloat16, "8bit"], ids=str)
+@pytest.mark.parametrize("path", ["native", "lists", "single"])
+def test_a_weight_that_has_outgrown_its_states_is_refused_by_name(path: str, state_dtype: Any) -> None:
+    optimizer = adabelief.AdaBelief(
+        [("body", torch.nn.Parameter(torch.ones(3))), ("head", torch.nn.Parameter(torch.ones(10, 512)))],
+        state_dtype=state_dtype,
+    )
+    body, head = optimizer.param_groups[0]["params"]
+    body.grad, head.grad = torch.ones_like(body), torch.ones_like(head)
+    optimizer.step()
+    optimizer.param_groups[0].update(PATHS[path])
+    head.data = torch.cat([head.data] * 10)
+    with pytest.raises(RuntimeError, match=r"gradient of parameter 1 \(head\) is of shape \(10, 512\).*\(100, 512\)"):
+        optimizer.step()
+    head.grad = torch.ones_like(head)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"parameter 1 \(head\) does not fit: exp_avg.* of shape \(100, 512\)"):
+            optimizer.step()
+    del optimizer.state[head]
+    optimizer.step()
+    assert float(optimizer.state[head]["step"]) == 1 and float(optimizer.state[body]["step"]) == 2
+
+
+def test_states_of_8_bits_go_on_in_16_bits_and_as_doubles() -> None:
+    def after(dtype: torch.dtype, state_dtype: torch.dtype | None) -> torch.Tensor:
+        weight = torch.nn.Parameter(torch.zeros(8192))
+        optimizer = adabelief.AdaBelief([weight], state_dtype="8bit")
+        for _ in range(2):
+            weight.grad = torch.ones_like(weight)
+            optimizer.step()
+            weight.data = weight.data.to(dtype)
+            optimizer.param_groups[0]["state_dtype"] = state_dtype
+        return optimizer.state[weight]["exp_avg"]
+
+    for dtype, state_dtype in ((torch.float32, torch.bfloat16), (torch.float64, None)):
+        state = after(dtype, state_dtype)
+        assert state.dtype == (state_dtype or dtype)
+        assert float((state - 0.19).abs().max()) < 0.01
+
+
 @pytest.mark.parametrize("path", ["native", "lists", "single"])
 def test_a_tensor_subclass_is_never_taken_for_its_memory(path: str) -> None:
     start, grad = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.1, -0.2, 0.3])
@@ -247,6 +362,10 @@ def test_where_fused_is_impossible_it_says_what_is_wrong() -> None:
         adabelief.AdaBelief([torch.zeros(6)[::2].requires_grad_()], fused=True)
     with pytest.raises(RuntimeError, match="`fused` and `foreach` cannot be `True` together"):
         adabelief.AdaBelief([torch.zeros(3)], fused=True, foreach=True)
+    optimizer = adabelief.AdaBelief([torch.zeros(3)], fused=True)
+    with pytest.raises(RuntimeError, match="a view with gaps"):
+        optimizer.add_param_group({"params": [torch.zeros(6)[::2]]})
+    assert len(optimizer.param_groups) == 1
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, "8bit"])

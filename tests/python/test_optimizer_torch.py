@@ -233,6 +233,19 @@ def test_autograd_notices_the_step_of_a_weight_that_it_had_saved(path: dict[str,
         loss.backward()
 
 
+@every_path
+def test_a_weight_without_a_gradient_is_as_autograd_had_saved_it(path: dict[str, Any]) -> None:
+    nets = [torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 1)) for _ in range(2)]
+    optimizer = AdaBelief([weight for net in nets for weight in net.parameters()], **path)
+    x = torch.ones(2, 3, requires_grad=True)
+    for _ in range(2):
+        losses = [net(x).sum() for net in nets]
+        for loss in losses:
+            loss.backward()  # with the other net's weights stepped, and its own as they were
+            optimizer.step()
+            optimizer.zero_grad()
+
+
 def test_sparse_gradients_are_refused_by_name() -> None:
     table = torch.nn.Embedding(5, 2, sparse=True)
     optimizer = AdaBelief(table.parameters())
@@ -462,12 +475,15 @@ def test_an_optimizer_keeps_neither_gradients_nor_itself_alive() -> None:
     optimizer = AdaBelief([weight])
     weight.grad = torch.ones(3)
     optimizer.step()
-    grad, one = weakref.ref(weight.grad), weakref.ref(optimizer)
+    grad, one, state = (weakref.ref(it) for it in (weight.grad, optimizer, optimizer.state[weight]["exp_avg"]))
     weight.grad = None
     assert grad() is None
-    del optimizer
-    gc.collect()
-    assert one() is None
+    gc.disable()  # which would end a cycle, some time
+    try:
+        del optimizer
+        assert one() is None and state() is None
+    finally:
+        gc.enable()
 
 
 def test_the_printed_form_shows_the_effective_eps_and_nothing_is_printed_else(
