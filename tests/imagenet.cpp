@@ -2,6 +2,7 @@
 // Tests of the photographs' way from JPEG files into batches, and of the network that they train, on folders made here.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -128,7 +129,7 @@ TEST(Jpeg, IsRefusedWithItsNameWhereItIsCutOrNone) {
   write_jpeg(file, 64, 64, slopes(64, 64, 0));
   fs::resize_file(file, fs::file_size(file) / 2);
   EXPECT_EQ(refusal([&] { data::read_jpeg(file); }),
-            file.string() + ": Premature end of JPEG file; put a JPEG in its place, or remove it");
+            file.string() + ": Premature end of JPEG file; put a JPEG in its place");
   std::ofstream(folder.path / "b.jpg") << "GIF89a";
   EXPECT_NE(refusal([&] { data::read_jpeg(folder.path / "b.jpg"); }).find("b.jpg: Not a JPEG file"), std::string::npos);
   EXPECT_NE(refusal([&] { data::read_jpeg(folder.path / "c.jpg"); }).find("No such file"), std::string::npos);
@@ -216,6 +217,19 @@ TEST(Loader, HandsOnWhatAThreadThrewAndEndsWithBatchesUntaken) {
   Loader untaken(2, 0, 100, 1, size, [](std::int64_t, std::int64_t, Batch&) {});
 }
 
+TEST(Loader, KeepsTorchInItsThreads) {
+  at::set_num_threads(2);
+  std::atomic<int> most = 0;
+  {
+    Loader loader(
+        2, 0, 3, 1, [](std::int64_t) { return std::int64_t{4}; },
+        [&](std::int64_t, std::int64_t, Batch&) { most = std::max<int>(most, at::get_num_threads()); });
+    for (int i = 0; i <= 3; ++i) loader.take();
+  }
+  EXPECT_EQ(most, 1);
+  EXPECT_EQ(at::get_num_threads(), 2);
+}
+
 TEST(ResNet18, HasTorchvisionsSize) {
   std::int64_t weights = 0;
   ResNet18 network(1000);
@@ -262,6 +276,21 @@ TEST(ImageNet, IsTestedOnNoMoreImagesThanItIsTrainedOn) {
   ImagenetResnet18 workload(setup);
   const double right = 3 * workload.evaluate().metric / 100;  // in whole images, of three
   EXPECT_NEAR(right, std::round(right), 1e-9);
+}
+
+TEST(ImageNet, IsRefusedUntilItsPngIsAJpeg) {
+  const Folder folder;
+  write_photographs(folder.path);
+  for (const char* split : {"train", "val"})
+    fs::rename(folder / "imagenet" / split / "n01", folder / "imagenet" / split / "n02105855");
+  const fs::path file = folder / "imagenet/train/n02105855/n02105855_2933.JPEG";
+  std::ofstream(file) << "\x89PNG\r\n\x1a\n";
+  EXPECT_EQ(refusal([&] { data::find_image_folder("imagenet", folder.path); }),
+            "imagenet: " + file.string() +
+                ": a PNG, as ImageNet has it; convert it in place, as by ImageMagick's `convert " + file.string() +
+                " jpeg:" + file.string() + "`");
+  write_jpeg(file, 16, 16, slopes(16, 16, 0));
+  EXPECT_EQ(data::find_image_folder("imagenet", folder.path).train.size(), 17u);
 }
 
 TEST(ImageNet, IsRefusedWithWhatItsFolderMustHold) {

@@ -86,6 +86,13 @@ TEST(Text, RareWordsAreUnknownAndFrequentOnesComeFirst) {
   EXPECT_EQ(corpus.test.references, std::vector<std::string>{"f"});
 }
 
+TEST(Text, LinesMayEndAsOnWindows) {
+  const std::vector<std::string> texts{"a b\r\n", "a\r\n", "b\r\n\r\na", "c d\r\n", "c\r\n", "c d\r\n\r\nd"};
+  const data::ParallelCorpus corpus = data::pairs(texts, 1);
+  EXPECT_EQ(corpus.test.references, (std::vector<std::string>{"c d", "", "d"}));
+  EXPECT_EQ(corpus.test.target, (std::vector<Tokens>{{4, 5}, {}, {5}}));
+}
+
 TEST(Text, LanguagesOfDifferentLengthAreRefused) {
   const std::vector<std::string> texts{"a\nb\n", "a\n", "a\n", "a\n", "a\n", "a\n"};
   EXPECT_EQ(refusal([&] { data::pairs(texts, 1); }), "train: 2 sentences of the source and 1 of the target");
@@ -249,6 +256,21 @@ TEST(WordLanguage, ItsStepsAreSeventyRowsOrHalfOfThatAndTheRateFollows) {
   EXPECT_NEAR(sum / 2'000, 68.25 - 0.5, 1);  // the fraction of a row is cut off
   EXPECT_NEAR(halves, 100, 30);
   EXPECT_GT(differ, 1'800);
+}
+
+TEST(WordLanguage, APartWithoutTwoRowsForItsEvaluationIsRefusedByName) {
+  const std::string text(40, '\n');
+  const auto made = [](const std::string& train, const std::string& valid, const std::string& test, bool tuning) {
+    trials::Setup setup{};
+    setup.seed = 1, setup.batch = 4, setup.width = 0.02, setup.tuning = tuning;
+    return refusal([&] { WordLanguage(setup, "words", data::words(train, valid, test), 1); });
+  };
+  const std::string few = "a b\nc d e f\n",
+                    why = " text has 8 words and ends of lines, and must have at least 20; make it longer";
+  EXPECT_EQ(made(few, text, text, false), "words: the training" + why);
+  EXPECT_EQ(made(text, few, text, false), "words: the validation" + why);
+  EXPECT_EQ(made(text, text, few, false), "words: the test" + why);
+  EXPECT_EQ(made(text, text, few, true), "nothing was refused");
 }
 
 TEST(WordLanguage, GradientsAreClippedAndStatesGoOnButForThoseOfANewPass) {

@@ -2,25 +2,25 @@
 // Checkpoints: a line with a checksum of what follows, then an archive of torch's.
 #include "checkpoint.h"
 
-#include <fcntl.h>
 #include <torch/serialize.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <array>
 #include <charconv>
-#include <cstring>
 #include <fstream>
+#include <map>
 #include <stdexcept>
 
 #include "data/dataset.h"
+#include "files.h"
+#include "trial.h"
 
 namespace adabelief::trials {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view magic = "adabelief checkpoint 1 ", suffix = ".checkpoint";
+constexpr std::string_view magic = "adabelief checkpoint 1 ", suffix = ".checkpoint", part_suffix = ".checkpoint.part";
 constexpr std::size_t digits = 64;  // of SHA-256
 
 std::string sha256(std::string_view bytes) {
@@ -29,62 +29,22 @@ std::string sha256(std::string_view bytes) {
   return sum.digits();
 }
 
-[[noreturn]] void fail_to(const char* what) { throw std::runtime_error(std::string(what) + std::strerror(errno)); }
-
-// A file or folder, closed at the end of its scope.
-struct Descriptor {
-  Descriptor(const fs::path& path, int flags) : number(open(path.c_str(), flags | O_CLOEXEC, 0644)) {
-    if (number < 0) fail_to("cannot write: ");
-  }
-  ~Descriptor() { close(number); }
-
-  int number;
-};
-
-void write_synced(const fs::path& path, std::initializer_list<std::string_view> parts) {
-  const Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC);
-  for (std::string_view part : parts) {
-    while (!part.empty()) {
-      const ssize_t n = write(file.number, part.data(), part.size());
-      if (n < 0 && errno != EINTR) fail_to("cannot write: ");
-      if (n > 0) part.remove_prefix(static_cast<std::size_t>(n));
-    }
-  }
-  if (fsync(file.number) != 0) fail_to("cannot write: ");
+std::string message_of(const std::exception& error) {
+  const auto* torchs = dynamic_cast<const c10::Error*>(&error);
+  return torchs ? torchs->what_without_backtrace() : error.what();
 }
 
-// Of a trial's configuration, what its numbers follow from; and what else its last bits depend on.
-const std::array surroundings{"version", "commit", "compiler", "torch", "machine"};
-Json essence(Json config) {
-  for (const char* key : surroundings) config.erase(key);
-  config.erase("started");
-  return config;
-}
-
-void fill(const std::vector<torch::Tensor>& tensors, const char* what, torch::serialize::InputArchive& archive,
-          std::vector<torch::Tensor>& read) {
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    torch::Tensor& tensor = read.emplace_back();
-    archive.read(what + std::to_string(i), tensor, true);
-    if (tensor.sizes() != tensors[i].sizes() || tensor.scalar_type() != tensors[i].scalar_type())
-      throw std::runtime_error(c10::str("of another model: ", what, " ", i, " is of shape ", tensor.sizes(),
-                                        ", here of ", tensors[i].sizes()));
-  }
-}
-
-}  // namespace
-
-Checkpoints::Checkpoints(const fs::path& folder, const std::string& run, std::function<void(const std::string&)> note)
-    : folder_(folder / "checkpoints"), run_(run), note_(std::move(note)) {}
-
-std::vector<std::pair<std::int64_t, fs::path>> Checkpoints::found() const {
+// The files RUN.STEP and the suffix in a folder, by their steps, the newest first.
+std::vector<std::pair<std::int64_t, fs::path>> files_of(const fs::path& folder, const std::string& run,
+                                                        std::string_view suffix) {
   std::vector<std::pair<std::int64_t, fs::path>> all;
-  if (!fs::is_directory(folder_)) return all;
-  for (const auto& entry : fs::directory_iterator(folder_)) {
+  if (!fs::is_directory(folder)) return all;
+  for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string file = entry.path().filename().string();
     std::string_view name = file;
-    if (!name.starts_with(run_ + ".") || !name.ends_with(suffix)) continue;
-    name = name.substr(run_.size() + 1, name.size() - run_.size() - 1 - suffix.size());
+    if (!name.starts_with(run + ".") || !name.ends_with(suffix)) continue;
+    name.remove_prefix(run.size() + 1);
+    name.remove_suffix(std::min(suffix.size(), name.size()));
     std::int64_t step = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
     if (error == std::errc{} && end == name.data() + name.size()) all.emplace_back(step, entry.path());
@@ -93,14 +53,66 @@ std::vector<std::pair<std::int64_t, fs::path>> Checkpoints::found() const {
   return all;
 }
 
+// What a trial's last bits depend on beside its configuration.
+const std::array surroundings{"version", "commit", "compiler", "torch", "machine"};
+
+// What else does not tell one trial from another: the time, and what follows from the rest.
+const std::array besides{"started", "command", "effective_eps"};
+
+// The configuration as {"options.lr": 0.001, ...}.
+std::map<std::string, Json> essence(Json config) {
+  for (const char* key : surroundings) config.erase(key);
+  for (const char* key : besides) config.erase(key);
+  const Json flat = config.flatten();
+  std::map<std::string, Json> all;
+  for (const auto& [key, value] : flat.items()) {
+    std::string name = key.substr(1);
+    std::replace(name.begin(), name.end(), '/', '.');
+    all[name] = value;
+  }
+  return all;
+}
+
+// "threads is 2 there, 4 here", the first three such; empty where both are of one trial.
+std::string differences(const Json& theirs, const Json& ours) {
+  const auto there = essence(theirs), here = essence(ours);
+  std::map<std::string, Json> all = here;
+  all.insert(there.begin(), there.end());
+  const auto shown = [](const std::map<std::string, Json>& values, const std::string& key) {
+    const auto found = values.find(key);
+    return found == values.end() ? "not given" : found->second.dump();
+  };
+  std::string text;
+  int number = 0;
+  for (const auto& [key, _] : all) {
+    const std::string a = shown(there, key), b = shown(here, key);
+    if (a != b && ++number <= 3) text += (text.empty() ? "" : "; ") + key + " is " + a + " there, " + b + " here";
+  }
+  return text + (number > 3 ? "; and " + std::to_string(number - 3) + " more differ" : "");
+}
+
+void fill(const std::vector<torch::Tensor>& tensors, const char* what, torch::serialize::InputArchive& archive,
+          std::vector<torch::Tensor>& read) {
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    torch::Tensor& tensor = read.emplace_back();
+    archive.read(what + std::to_string(i), tensor, true);
+    if (tensor.sizes() != tensors[i].sizes() || tensor.scalar_type() != tensors[i].scalar_type())
+      throw std::runtime_error(c10::str(what, " ", i, " is ", tensor.scalar_type(), tensor.sizes(), " there, ",
+                                        tensors[i].scalar_type(), tensors[i].sizes(), " here"));
+  }
+}
+
+}  // namespace
+
+Checkpoints::Checkpoints(const fs::path& folder, const std::string& run, std::function<void(const std::string&)> note)
+    : folder_(folder / "checkpoints"), run_(run), note_(std::move(note)) {}
+
 std::int64_t Checkpoints::newest() const {
-  const auto all = found();
+  const auto all = files_of(folder_, run_, suffix);
   return all.empty() ? 0 : all.front().first;
 }
 
 void Checkpoints::save(const Checkpoint& checkpoint, Workload& workload, const libtorch::AnyOptimizer& optimizer) {
-  const fs::path path = folder_ / (run_ + "." + std::to_string(checkpoint.step) + std::string(suffix)),
-                 part = path.string() + ".part";
   try {
     torch::serialize::OutputArchive archive, kept(archive.compilation_unit());
     archive.write("step", c10::IValue(checkpoint.step));
@@ -121,18 +133,14 @@ void Checkpoints::save(const Checkpoint& checkpoint, Workload& workload, const l
       return size;
     });
     fs::create_directories(folder_);
-    write_synced(part, {magic, sha256(bytes), "\n", bytes});
-    fs::rename(part, path);
-    fsync(Descriptor(folder_, O_RDONLY | O_DIRECTORY).number);
-    const auto all = found();
+    write_whole(folder_ / (run_ + "." + std::to_string(checkpoint.step) + std::string(suffix)),
+                {magic, sha256(bytes), "\n", bytes});
+    const auto all = files_of(folder_, run_, suffix);
     for (std::size_t i = 2; i < all.size(); ++i) fs::remove(all[i].second);
     failed_ = false;
   } catch (const std::exception& error) {
-    std::error_code ignored;
-    fs::remove(part, ignored);
-    const auto* torchs = dynamic_cast<const c10::Error*>(&error);
     if (!failed_)
-      note_(path.string() + ": no checkpoint: " + (torchs ? torchs->what_without_backtrace() : error.what()) +
+      note_("no checkpoint after step " + std::to_string(checkpoint.step) + ": " + message_of(error) +
             "; training goes on, and earlier checkpoints are kept");
     failed_ = true;
   }
@@ -140,64 +148,74 @@ void Checkpoints::save(const Checkpoint& checkpoint, Workload& workload, const l
 
 std::optional<Checkpoint> Checkpoints::load(const Json& config, Workload& workload, libtorch::AnyOptimizer& optimizer) {
   const torch::NoGradGuard no_grad;
-  for (const auto& [step, path] : found()) {
+  for (const auto& [step, path] : files_of(folder_, run_, suffix)) {
+    std::string file;  // outlives the archive, which is read from it
+    torch::serialize::InputArchive archive, kept;
+    Checkpoint checkpoint;
+    Json theirs;
     try {
       std::ifstream in(path, std::ios::binary);
-      const std::string file{std::istreambuf_iterator<char>(in), {}};
+      file.assign(std::istreambuf_iterator<char>(in), {});
       const std::size_t start = magic.size() + digits + 1;
       if (!file.starts_with(magic) || file.size() < start) throw std::runtime_error("not a checkpoint of this program");
       const auto bytes = std::string_view(file).substr(start);
       if (file.compare(magic.size(), digits, sha256(bytes)) != 0)
         throw std::runtime_error("damaged or cut: its checksum is another");
 
-      torch::serialize::InputArchive archive, kept;
       archive.load_from(bytes.data(), bytes.size());
       c10::IValue value;
-      Checkpoint checkpoint;
       archive.read("step", value);
       checkpoint.step = value.toInt();
       archive.read("counters", value);
       checkpoint.counters = Json::parse(value.toStringRef());
       archive.read("record", value);
       checkpoint.record = value.toStringRef();
-      const Json theirs = Json::parse(checkpoint.record.substr(0, checkpoint.record.find('\n')));
-      // Through text, as theirs went, for numbers of the same type.
-      const Json ours = Json::parse(config.dump(-1, ' ', false, Json::error_handler_t::replace));
-      if (const Json a = essence(theirs), b = essence(ours); a != b) {
-        for (const auto& [key, its] : b.items()) {
-          if (!a.contains(key) || a[key] != its)
-            throw std::runtime_error("of another trial: its " + key + " is " + a.value(key, Json()).dump() + ", not " +
-                                     its.dump());
-        }
-        throw std::runtime_error("of another trial");
-      }
-      const auto weights = workload.parameters(), state = workload.state();
-      std::vector<torch::Tensor> read;
+      theirs = Json::parse(checkpoint.record.substr(0, checkpoint.record.find('\n')));
+    } catch (const std::exception& error) {
+      note_(path.string() + ": left out: " + message_of(error));
+      continue;
+    }
+
+    // It is whole, so that what does not fit is the user's to decide: beginning anew would lose it.
+    const auto refuse = [&, &path = path](const std::string& why) {
+      throw Error(path.string() + ": of another trial: " + why +
+                  "; go on with the program and the options that it began with, or give another --label or --out, or "
+                  "remove " +
+                  (folder_ / run_).string() + ".* to begin anew");
+    };
+    // Through text, as theirs went, for numbers of the same type.
+    const Json ours = Json::parse(config.dump(-1, ' ', false, Json::error_handler_t::replace));
+    if (const std::string why = differences(theirs, ours); !why.empty()) refuse(why);
+    const auto weights = workload.parameters(), state = workload.state();
+    std::vector<torch::Tensor> read;
+    try {
       fill(weights, "weight", archive, read);
       fill(state, "state", archive, read);
       archive.read("optimizer", kept);
       optimizer.load(kept);
-      for (std::size_t i = 0; i < read.size(); ++i) {
-        (i < weights.size() ? weights[i] : state[i - weights.size()]).copy_(read[i]);
-      }
-      for (const char* key : surroundings) {
-        if (const Json was = theirs.value(key, Json()); was != ours.value(key, Json()))
-          note_(path.string() + ": written with another " + key + ", " + was.dump() +
-                "; from there on, last bits may differ");
-      }
-      return checkpoint;
     } catch (const std::exception& error) {
-      const auto* torchs = dynamic_cast<const c10::Error*>(&error);
-      note_(path.string() + ": left out: " + (torchs ? torchs->what_without_backtrace() : error.what()));
+      refuse(message_of(error));
     }
+    for (std::size_t i = 0; i < read.size(); ++i) {
+      (i < weights.size() ? weights[i] : state[i - weights.size()]).copy_(read[i]);
+    }
+    for (const char* key : surroundings) {
+      if (const Json was = theirs.value(key, Json()); was != ours.value(key, Json()))
+        note_(path.string() + ": written with another " + key + ", " + was.dump() +
+              "; from there on, last bits may differ");
+    }
+    return checkpoint;
   }
   return {};
 }
 
-void Checkpoints::remove() {
+void remove_checkpoints(const fs::path& folder, const std::string& run) {
+  const fs::path place = folder / "checkpoints";
   std::error_code ignored;
-  for (const auto& [step, path] : found()) fs::remove(path, ignored);
-  fs::remove(folder_, ignored);  // where it was the last trial's
+  for (const std::string_view end : {suffix, part_suffix}) {
+    for (const auto& [step, path] : files_of(place, run, end)) fs::remove(path, ignored);
+  }
+  fs::remove(place, ignored);  // where it was the last trial's
 }
 
 }  // namespace adabelief::trials

@@ -6,8 +6,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "adabelief/libtorch.h"
 #include "workload.h"
@@ -32,19 +30,16 @@ class Checkpoints {
   /// it; then removes all but the newest two. Where that fails, notes why, and the ones before are still there.
   void save(const Checkpoint& checkpoint, Workload& workload, const libtorch::AnyOptimizer& optimizer);
 
-  /// Fills weights, optimizer and state() from the newest checkpoint that is whole and of a trial with this
-  /// configuration, and returns the trainer's part; nothing where there is none. Notes why it leaves one out, and where
-  /// the program or the machine is not the one that wrote it.
+  /// Fills weights, optimizer and state() from the newest checkpoint that is whole, and returns the trainer's part;
+  /// nothing where there is none. Notes why it leaves one out, and where the program or the machine is not the one that
+  /// wrote it. Throws Error that says what differs where the newest one is whole, but of a trial with another
+  /// configuration.
   std::optional<Checkpoint> load(const Json& config, Workload& workload, libtorch::AnyOptimizer& optimizer);
 
   /// The step of the newest one, whole or not; 0 where there is none.
   std::int64_t newest() const;
 
-  void remove();
-
  private:
-  std::vector<std::pair<std::int64_t, std::filesystem::path>> found() const;  // newest first
-
   std::filesystem::path folder_;
   std::string run_;
   std::function<void(const std::string&)> note_;

@@ -17,11 +17,14 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "adabelief/text.h"
+#include "clock.h"
 #include "experiment.h"
+#include "files.h"
 #include "terminal.h"
 #include "trial.h"
 #include "tuning.h"
@@ -34,8 +37,6 @@ namespace {
 namespace fs = std::filesystem;
 
 volatile std::sig_atomic_t signals = 0;
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // One trial of the plan, before, while and after its process runs.
 struct Entry {
@@ -53,7 +54,6 @@ struct Entry {
 
   pid_t pid = 0;
   int pipe = -1;
-  double started = 0;
   std::string line;  // what has come of an unfinished line
 
   bool done() const { return state == finished || state == diverged; }
@@ -100,7 +100,6 @@ void spawn(Entry& e, const CompareOptions& options) {
   }
   e.pipe = ends[0];
   e.state = Entry::running;
-  e.started = now();
 }
 
 void take(Entry& e, const std::string& line) {
@@ -215,8 +214,8 @@ class Display {
   Display(bool quiet) : live_(!quiet && terminal::live(1)), quiet_(quiet), board_(1) {}
 
   void draw(const std::vector<Entry>& entries, double left, bool last) {
-    if (!live_ || (!last && now() - drawn_ < 0.2)) return;
-    drawn_ = now();
+    if (!live_ || (!last && drawn_ && drawn_->seconds() < 0.2)) return;
+    drawn_ = Clock();
     std::size_t label = 0;
     for (const Entry& e : entries) label = std::max(label, e.trial.title().size());
     const int rows = board_.rows();
@@ -260,28 +259,19 @@ class Display {
   }
 
   bool live_, quiet_;
-  double drawn_ = 0;
+  std::optional<Clock> drawn_;  // since then
   terminal::Board board_;
 };
 
 // Seconds until all is done, from the share of the work that this process has seen done; 0 where not known yet.
-double time_left(const std::vector<Entry>& entries, double started) {
+double time_left(const std::vector<Entry>& entries, const Clock& started) {
   double share = 0, rest = 0;
   for (const Entry& e : entries) {
     const double reached = e.done() || e.state == Entry::crashed ? 1 : e.share;
     share += reached - e.before;
     rest += 1 - reached;
   }
-  return share > 0.02 ? (now() - started) * rest / share : 0;
-}
-
-void write_file(const fs::path& path, const std::string& text) {
-  const fs::path part = path.string() + ".part";
-  std::ofstream out(part, std::ios::trunc);
-  out << text;
-  out.close();
-  if (!out) throw Error(fmt::format("{}: cannot write: {}", part.string(), std::strerror(errno)));
-  fs::rename(part, path);
+  return share > 0.02 ? started.seconds() * rest / share : 0;
 }
 
 std::string read_text(const fs::path& path) {
@@ -454,7 +444,7 @@ int compare(const CompareOptions& options) {
     if (tries == 0) throw Error(fmt::format("{}: another adabelief is running it", folder.string()));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
-  const auto write_plan = [&] { write_file(folder / "experiment.json", plan.dump(1) + "\n"); };
+  const auto write_plan = [&] { write_whole(folder / "experiment.json", {plan.dump(1), "\n"}); };
   if (tune && !plan.contains("tuning")) {  // a run that went without it may be tuned later
     const Json tuned = experiment.json(true);
     for (const char* key : {"command", "trials", "tuning"}) plan[key] = tuned[key];
@@ -476,9 +466,9 @@ int compare(const CompareOptions& options) {
   }
 
   catch_stop_signals(false);
-  const double started = now();
-  double asked = 0;  // when the trials were asked to stop
-  int seen = 0;      // signals acted upon
+  const Clock started;
+  std::optional<Clock> asked;  // since when the trials are asked to stop
+  int seen = 0;                // signals acted upon
   bool give_up = false;
   {
     const Follower follower(folder);
@@ -492,13 +482,13 @@ int compare(const CompareOptions& options) {
           if (give_up || running >= jobs) break;
           if (e.state == Entry::waiting && !e.needs_options) spawn(e, options), ++running;
         }
-      } else if (signals > seen || (asked > 0 && now() - asked > 60)) {
+      } else if (signals > seen || (asked && asked->seconds() > 60)) {
         // The first signal asks, which a trial hears after a step or an evaluation; a second one, or a minute without
         // an answer, ends them.
         for (const Entry& e : entries) {
-          if (e.pipe >= 0) kill(e.pid, asked > 0 ? SIGKILL : SIGTERM);
+          if (e.pipe >= 0) kill(e.pid, asked ? SIGKILL : SIGTERM);
         }
-        seen = signals, asked = now();
+        seen = signals, asked = Clock();
       }
       if (running == 0) break;
       std::vector<pollfd> polled;
@@ -511,6 +501,8 @@ int compare(const CompareOptions& options) {
                                        [&](const pollfd& p) { return p.fd == e.pipe && p.revents != 0; });
         if (e.pipe < 0 || !ready || !read_from(e)) continue;
         if (e.state == Entry::crashed && stop_wanted()) e.state = Entry::stopped;
+        if (e.state == Entry::stopped && !stop_wanted())
+          e.state = Entry::crashed, e.why = "asked to stop from outside; --resume goes on";
         // What the first trial refuses, such as a folder without data, all others would.
         give_up |= e.refused && std::none_of(entries.begin(), entries.end(),
                                              [](const Entry& other) { return other.done() || other.share > 0; });
@@ -523,7 +515,7 @@ int compare(const CompareOptions& options) {
 
   const auto over = std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.done(); });
   if (over == std::ssize(entries)) {  // of trials that were killed after their last line
-    for (const Entry& e : entries) fs::remove_all(e.folder / "checkpoints");
+    for (const Entry& e : entries) remove_checkpoints(e.folder, e.trial.run());
   }
   if (stop_wanted()) {
     fmt::print(

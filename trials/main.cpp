@@ -8,13 +8,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <climits>
 #include <cstdio>
+#include <optional>
 #include <thread>
 
 #include "adabelief/adabelief.h"
 #include "adabelief/text.h"
+#include "clock.h"
 #include "commit.h"
 #include "compare.h"
 #include "data/dataset.h"
@@ -150,9 +151,9 @@ int train(TrainOptions o) {
   if (json) prctl(PR_SET_PDEATHSIG, SIGTERM);  // a trial of a comparison ends with it, however that ended
   catch_stop_signals(!json);
 
-  using Clock = std::chrono::steady_clock;
-  const auto started = Clock::now();
-  auto shown = Clock::time_point{};
+  const Clock started;
+  std::optional<Clock> shown;  // since then
+  std::int64_t before = -1;    // the steps of earlier processes
   double metric_shown = NAN;
   terminal::Board board(1);
   o.run.stop = stop_wanted;
@@ -165,9 +166,9 @@ int train(TrainOptions o) {
   };
   o.run.report = [&](const Progress& p) {
     const bool last = p.step == p.steps, news = p.metric && *p.metric != metric_shown;
-    const auto now = Clock::now();
-    if (!last && now - shown < std::chrono::milliseconds(live || json ? 200 : 10'000) && !(news && !live)) return;
-    shown = now;
+    if (before < 0) before = p.step - 1;
+    if (!last && shown && shown->seconds() < (live || json ? 0.2 : 10) && !(news && !live)) return;
+    shown = Clock();
     if (json) {
       Json line{{"step", p.step}, {"steps", p.steps}, {"seconds", p.seconds}, {"loss", p.loss}};
       line["metric"] = p.metric ? Json(*p.metric) : Json();
@@ -180,7 +181,8 @@ int train(TrainOptions o) {
     }
     if (o.quiet) return;
     const double share = static_cast<double>(p.step) / static_cast<double>(p.steps);
-    const double left = std::chrono::duration<double>(now - started).count() * (1 - share) / share;
+    const double left =
+        started.seconds() * static_cast<double>(p.steps - p.step) / static_cast<double>(p.step - before);
     const std::string metric = terminal::metric(p.metric_name, p.metric, p.unit);
     const std::string loss = terminal::number(p.loss, 4);
     if (live) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Runs a trial. Like the workloads, it is compiled with LibTorch, and does without fmt, of which LibTorch's headers
 // bring another version.
+#include <sys/file.h>
 #include <sys/utsname.h>
 #include <torch/torch.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <system_error>
@@ -18,6 +19,7 @@
 #include "checkpoint.h"
 #include "clock.h"
 #include "commit.h"
+#include "files.h"
 #include "pictures.h"
 #include "random.h"
 #include "tensors.h"
@@ -76,30 +78,39 @@ Json option_values(const Options& options) {
 // A JSON number, or null where JSON has none.
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
+void refuse_finished(const std::filesystem::path& record) {
+  if (std::filesystem::exists(record))
+    throw Error(record.string() + " is there already; give another --label or --out");
+}
+
 // Lines of JSON in FILE.part, which is renamed to FILE when the last line is written.
 class Record {
  public:
-  // Begins with these lines.
-  Record(std::filesystem::path path, std::string text)
-      : path_(std::move(path)), part_(path_.string() + ".part"), text_(std::move(text)) {
-    std::filesystem::create_directories(path_.parent_path());
-    out_.open(part_, std::ios::trunc);
-    out_ << text_ << std::flush;
-    check();
+  // Keeps other processes from the trial, and leaves the lines that are there until begin().
+  explicit Record(std::filesystem::path path)
+      : path_(std::move(path)), part_(path_.string() + ".part"), out_(in_its_folder(part_), 0) {
+    if (flock(out_.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      throw Error(part_.string() + ": another adabelief is training it; wait, or give another --label or --out");
+    refuse_finished(path_);  // by another process, just now: what is open here may be its file
   }
 
-  // Flushed: a reader may follow, and a kill loses nothing. Text of the user's may be no UTF-8.
+  // With these lines in place of those that are there.
+  void begin(std::string text) {
+    text_ = std::move(text);
+    out_.clear();
+    out_.write(text_);
+  }
+
+  // Written at once: a reader may follow, and a kill loses nothing. Text of the user's may be no UTF-8.
   void line(const Json& json) {
     const std::string line = json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-    out_ << line << std::flush;
-    check();
+    out_.write(line);
     text_ += line;
   }
 
   void end(const Json& json) {
     line(json);
-    out_.close();
-    std::filesystem::rename(part_, path_);
+    out_.rename(path_);
   }
 
   const std::filesystem::path& path() const { return path_; }
@@ -107,13 +118,14 @@ class Record {
   const std::string& text() const { return text_; }
 
  private:
-  void check() const {
-    if (!out_) throw Error(part_.string() + ": cannot write: " + std::strerror(errno));
+  static const std::filesystem::path& in_its_folder(const std::filesystem::path& file) {
+    std::filesystem::create_directories(file.parent_path());
+    return file;
   }
 
   std::filesystem::path path_, part_;
   std::string text_;  // all lines so far
-  std::ofstream out_;
+  OutputFile out_;
 };
 
 // Where a name that is there stands among names.
@@ -205,6 +217,7 @@ Outcome train(const Trial& trial, const RunOptions& run) {
                                     .train = trial.train,
                                     .width = trial.width,
                                     .average = trial.average});
+  workload->check(options.rule());
   const auto parameters = workload->parameters();
   if (trial.average && !workload->averages())
     throw Error(trial.workload + " has no averages of its weights; leave average");
@@ -233,7 +246,7 @@ Outcome train(const Trial& trial, const RunOptions& run) {
   const Metric metric = workload->metric();
 
   const std::filesystem::path path = run.folder / "records" / (trial.run() + ".jsonl");
-  if (std::filesystem::exists(path)) throw Error(path.string() + " is there already; give another --label or --out");
+  refuse_finished(path);
   Json config(
       {{"type", "config"},
        {"record", 1},
@@ -280,17 +293,21 @@ Outcome train(const Trial& trial, const RunOptions& run) {
   const auto note = [&](const std::string& what) {
     if (run.note) run.note(what);
   };
+  Record record(path);  // and its lock, before checkpoints are looked at
   Checkpoints checkpoints(run.folder, trial.run(), note);
   std::optional<Checkpoint> begun;
   if (run.resume) {
     begun = checkpoints.load(config, *workload, *optimizer);
-    if (!begun && checkpoints.newest() > 0) note(path.string() + ".part: no good checkpoint; the trial begins anew");
+    if (!begun && checkpoints.newest() > 0) {
+      note(path.string() + ".part: no good checkpoint; the trial begins anew");
+      remove_checkpoints(run.folder, trial.run());  // of later steps, they would be kept in place of the new ones
+    }
   } else if (checkpoints.newest() > 0) {
     throw Error(path.string() + ".part has a checkpoint after step " + std::to_string(checkpoints.newest()) +
                 "; go on from it by --resume, or give another --label or --out");
   }
   kept.take_weights();
-  Record record(path, begun ? begun->record : "");
+  record.begin(begun ? begun->record : "");
   if (!begun) record.line(config);
 
   double seconds = 0, optimizer_seconds = 0, data_seconds = 0, loss_sum = 0, recent = NAN;
@@ -351,7 +368,7 @@ Outcome train(const Trial& trial, const RunOptions& run) {
     if (!reason.empty()) line["reason"] = reason;
     line.update({{"step", t}, {"weights_sha256", sha256_of(parameters)}, {"seconds", seconds}, {"ended", now()}});
     record.end(line);
-    checkpoints.remove();
+    remove_checkpoints(run.folder, trial.run());
     return Outcome{record.path(), status, reason, t};
   };
 

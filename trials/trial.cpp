@@ -43,6 +43,9 @@ void Schedule::check() const {
     if (!(e >= 0 && std::isfinite(e))) refuse("at", "[0, inf)", e);
   }
   if (kind == "steps" && at.empty()) throw Error("schedule: steps needs at, the epochs at which lr falls, such as 150");
+  if (kind != "steps" && (!at.empty() || factor != Schedule{}.factor))
+    throw Error(fmt::format("schedule: {0} is for steps, not for {1}; take steps, or leave {0}",
+                            at.empty() ? "factor" : "at", kind));
 }
 
 Json Schedule::json() const {

@@ -101,7 +101,7 @@ std::span<const WorkloadInfo> workloads();
 /// How a trial is run, which its numbers do not depend on.
 struct RunOptions {
   std::filesystem::path folder, data_root;  ///< an empty data_root leaves it to the places that data/dataset.h names
-  bool resume = false;                      ///< go on from the trial's newest checkpoint in the folder, if any
+  bool resume = false;                      ///< go on from the trial's newest whole checkpoint in the folder, if any
   double checkpoint_seconds = 60;           ///< the time between checkpoints; 0: one after every step
   std::function<void(const Progress&)> report;
   std::function<bool()> stop;                    ///< asked before every step: true ends the trial unfinished
@@ -120,5 +120,9 @@ struct Outcome {
 /// the record of an unbroken one but for the times in it. Throws std::runtime_error or std::invalid_argument with a
 /// message for the user.
 Outcome run(const Trial& trial, const RunOptions& options);
+
+/// Removes the checkpoints in FOLDER/checkpoints of the trial RUN, what a kill left of one being written, and the
+/// folder where nothing else is in it.
+void remove_checkpoints(const std::filesystem::path& folder, const std::string& run);
 
 }  // namespace adabelief::trials

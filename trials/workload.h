@@ -57,6 +57,9 @@ class Workload {
  public:
   virtual ~Workload() = default;
 
+  /// Throws std::invalid_argument where the rule lacks what is to be measured.
+  virtual void check(const RuleInfo&) const {}
+
   /// The weights to optimize, in a fixed order.
   virtual std::vector<torch::Tensor> parameters() = 0;
 

@@ -194,16 +194,42 @@ def test_where_no_checkpoint_is_good_the_trial_begins_anew(
     assert timeless(here.folder / done.stdout.strip()) == whole
 
 
-def test_a_checkpoint_of_another_trial_is_not_gone_on_from(
+def test_a_trial_that_begins_anew_keeps_its_own_checkpoints(
     here: Here, stopped: tuple[list[str], list[dict[str, Any]]]
 ) -> None:
-    words, _ = stopped
+    words, whole = stopped
+    late = 1_000_000
+    for step, path in enumerate(checkpoints(here), late):
+        damage(path, "cut")
+        path.rename(path.with_name(f"adabelief-s1.{step}.checkpoint"))
+    (here.folder / "out" / "checkpoints" / f"adabelief-s1.{late + 2}.checkpoint.part").touch()
+    killed(here, *words, "--resume",
+           after=lambda: [int(p.name.split(".")[-2]) < late for p in checkpoints(here)] == [True, True])  # fmt: skip
+    done = here(*words, "--quiet", "--resume")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert timeless(here.folder / done.stdout.strip()) == whole
+    assert not (here.folder / "out" / "checkpoints").exists()
+
+
+def test_a_checkpoint_of_another_trial_is_refused_with_what_differs_and_kept(
+    here: Here, stopped: tuple[list[str], list[dict[str, Any]]]
+) -> None:
+    words, whole = stopped
     kept = checkpoints(here)
-    done = here(*words, "--quiet", "--resume", "--set", "eps=1e-12", "--label", "adabelief")
-    assert done.returncode == 0
-    assert done.stderr.count(": left out: of another trial: its options is ") == len(kept)
-    assert "the trial begins anew" in done.stderr
-    assert read(here.folder / done.stdout.strip())[0]["options"]["eps"] == 1e-12
+    others = {
+        "options.eps is 1e-08 there, 1e-12 here": [*words, "--set", "eps=1e-12", "--label", "adabelief"],
+        "threads is 1 there, 2 here": [*words[:3], "2", *words[4:]],
+    }
+    for what, other in others.items():
+        assert here.refusal(*other, "--resume") == (
+            f"{kept[-1].relative_to(here.folder)}: of another trial: {what}; go on with the program and the options"
+            " that it began with, or give another --label or --out, or remove out/checkpoints/adabelief-s1.* to begin"
+            " anew"
+        )
+    assert checkpoints(here) == kept
+    done = here(*words, "--quiet", "--resume")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert timeless(here.folder / done.stdout.strip()) == whole
 
 
 def test_a_trial_with_a_checkpoint_is_not_begun_anew_by_oversight(
@@ -273,7 +299,7 @@ def test_a_checkpoint_that_cannot_be_written_is_told_once_and_the_earlier_ones_a
     lines += err.splitlines(keepends=True)
     assert process.returncode == 0 and len(lines) == 1
     assert lines[0].endswith(
-        "no checkpoint: cannot write: File too large; training goes on, and earlier checkpoints are kept\n"
+        ".checkpoint.part: cannot write: File too large; training goes on, and earlier checkpoints are kept\n"
     )
     assert timeless(here.folder / printed.splitlines()[-1]) == timeless(here.folder / whole.stdout.strip())
 

@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <fstream>
 #include <span>
 #include <stdexcept>
 
@@ -49,7 +51,19 @@ std::vector<ImageFile> images_in(const fs::path& folder, const std::vector<std::
   return images;
 }
 
+// ILSVRC2012 has one PNG among its photographs, under the name of a JPEG: training would end there, hours later.
+void refuse_png(std::string_view name, const fs::path& folder) {
+  const fs::path file = folder / "train/n02105855/n02105855_2933.JPEG";
+  std::array<char, 4> start{};
+  std::ifstream(file, std::ios::binary).read(start.data(), start.size());
+  if (std::string_view(start.data(), start.size()) != "\x89PNG") return;
+  throw std::runtime_error(
+      fmt::format("{}: {}: a PNG, as ImageNet has it; convert it in place, as by ImageMagick's `convert {} jpeg:{}`",
+                  name, file.string(), file.string(), file.string()));
+}
+
 ImageFolder read(std::string_view name, const fs::path& folder) {
+  refuse_png(name, folder);
   ImageFolder found;
   found.classes = classes_in(folder / "train");
   if (const auto of_val = classes_in(folder / "val"); of_val != found.classes) {

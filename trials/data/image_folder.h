@@ -22,7 +22,7 @@ struct ImageFolder final {
 };
 
 /// Looks through the folder NAME in the places of data/dataset.h, or through such a place itself. Throws
-/// std::runtime_error that says where it looked and what a folder must hold.
+/// std::runtime_error that says where it looked and what a folder must hold, or that ImageNet's one PNG is among them.
 ImageFolder find_image_folder(std::string_view name, const std::filesystem::path& data_root);
 
 }  // namespace adabelief::trials::data

@@ -93,8 +93,7 @@ Picture read_jpeg(const std::filesystem::path& file, const Choose& choose) {
   Errors errors;
   bool cmyk = false;
   if (!decode(in.get(), errors, picture, choose, cmyk)) {
-    throw std::runtime_error(
-        fmt::format("{}: {}; put a JPEG in its place, or remove it", file.string(), errors.message));
+    throw std::runtime_error(fmt::format("{}: {}; put a JPEG in its place", file.string(), errors.message));
   }
   if (cmyk) picture.pixels = rgb_of(picture.pixels);
   return picture;

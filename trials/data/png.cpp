@@ -5,12 +5,11 @@
 #include <fmt/format.h>
 #include <zlib.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "files.h"
 
 namespace adabelief::trials::data {
 namespace {
@@ -50,15 +49,9 @@ void write_png(const std::filesystem::path& file, std::uint32_t width, std::uint
   packed.resize(size);
   const std::string eight_bits_of_rgb("\x08\x02\0\0\0", 5);
 
-  const std::filesystem::path part = file.string() + ".part";
   std::filesystem::create_directories(file.parent_path());
-  std::ofstream out(part, std::ios::binary | std::ios::trunc);
-  out << "\x89PNG\r\n\x1a\n"
-      << chunk("IHDR" + big_endian(width) + big_endian(height) + eight_bits_of_rgb) << chunk("IDAT" + packed)
-      << chunk("IEND");
-  out.close();
-  if (!out) throw std::runtime_error(fmt::format("{}: cannot write: {}", part.string(), std::strerror(errno)));
-  std::filesystem::rename(part, file);
+  write_whole(file, {"\x89PNG\r\n\x1a\n", chunk("IHDR" + big_endian(width) + big_endian(height) + eight_bits_of_rgb),
+                     chunk("IDAT" + packed), chunk("IEND")});
 }
 
 }  // namespace adabelief::trials::data

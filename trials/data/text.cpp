@@ -28,11 +28,14 @@ std::string content_of(std::string_view name, const fs::path& path) {
   return std::move(content).str();
 }
 
+// Each without its end, which on Windows is "\r\n": a reference with '\r' at its end would agree with no translation.
 template <class Use>
 void each_line(std::string_view text, Use use) {
   while (!text.empty()) {
     const auto end = std::min(text.find('\n'), text.size());
-    use(text.substr(0, end));
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    use(line);
     text.remove_prefix(std::min(end + 1, text.size()));
   }
 }

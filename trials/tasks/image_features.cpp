@@ -11,7 +11,9 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <sstream>
 
+#include "files.h"
 #include "models/resnet.h"
 #include "tensors.h"
 
@@ -124,7 +126,7 @@ torch::Tensor view_of(const data::Images& images) {
 std::vector<torch::Tensor> cached(const std::string& name, const std::function<std::vector<torch::Tensor>()>& make) {
   const auto roots = data::roots();
   if (roots.empty() || !roots.back().given_by.empty()) return make();  // no home, no cache
-  const fs::path file = roots.back().path / (name + ".pt"), part = file.string() + ".part";
+  const fs::path file = roots.back().path / (name + ".pt");
   std::error_code error;
   fs::create_directories(file.parent_path(), error);
   const int lock = open((file.string() + ".lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
@@ -145,8 +147,9 @@ std::vector<torch::Tensor> cached(const std::string& name, const std::function<s
   }
   tensors = make();
   try {
-    torch::save(tensors, part.string());
-    fs::rename(part, file);
+    std::ostringstream content;
+    torch::save(tensors, content);
+    write_whole(file, {content.view()});
   } catch (const std::exception&) {
     std::cerr << file.string() << ": cannot be written; what it would hold is computed at each trial's start\n";
   }

@@ -73,7 +73,9 @@ class Loader {
   };
 
   void work() {
-    omp_set_num_threads(1);  // of this thread: torch's operators stay in it
+    // Torch's operators stay in this thread. The first look at the number sets torch's own, so it comes before.
+    at::get_num_threads();
+    omp_set_num_threads(1);
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [&] { return stop_ || error_ || (next_ <= last_ && next_ < taken_ + ahead_); });

@@ -39,6 +39,9 @@ class WordLanguage : public Workload {
     if (setup.bfloat16 || setup.channels_last)
       throw std::invalid_argument(name_ + ": an LSTM takes no bfloat16 and no channels_last");
     if (setup.average) average_.emplace(model_->parameters());
+    check_length("training", corpus.train);
+    check_length("validation", corpus.valid);
+    if (!setup.tuning) check_length("test", corpus.test);
     if (setup.train > 0) check_range("train", setup.train, std::ssize(corpus.train));
     check_range("batch", columns_, std::ssize(corpus.train) / 2);
     const double share = setup.train > 0 ? static_cast<double>(setup.train) / std::ssize(corpus.train) : 1;
@@ -103,6 +106,14 @@ class WordLanguage : public Workload {
   static constexpr double rows = 70, mean_rows = 0.95 * rows + 0.05 * rows / 2;
   static constexpr std::int64_t evaluation_columns = 10;
   static constexpr std::uint64_t length_key = 1;
+
+  // Two rows of an evaluation, the least that has a next word.
+  void check_length(const char* part, const data::Tokens& tokens) const {
+    if (std::ssize(tokens) < 2 * evaluation_columns)
+      throw std::invalid_argument(name_ + ": the " + part + " text has " + std::to_string(tokens.size()) +
+                                  " words and ends of lines, and must have at least " +
+                                  std::to_string(2 * evaluation_columns) + "; make it longer");
+  }
 
   // (rows, columns) of int64: the first `share` of the tokens, but enough for two rows, down the columns one after
   // another; what fills no row is left out.

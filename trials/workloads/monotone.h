@@ -32,13 +32,15 @@ struct Monotone final : Problem {
     return last_ = loss;
   }
 
-  /// Throws std::invalid_argument for a rule without a second moment.
+  void check(const RuleInfo& rule) const override {
+    if (rule.states.empty() ||
+        (!rule.states.back().starts_with("exp_avg_") && !rule.states.back().starts_with("max_exp_avg_")))
+      throw std::invalid_argument("monotone: " + std::string(rule.name) +
+                                  " has neither exp_avg_sq nor exp_avg_var; take a rule that has, such as adam");
+  }
+
   void after(const libtorch::AnyOptimizer& optimizer) override {
-    const auto states = optimizer.rule().states;
-    if (!states.back().starts_with("exp_avg_") && !states.back().starts_with("max_exp_avg_"))
-      throw std::invalid_argument("monotone: " + std::string(optimizer.rule().name) +
-                                  " keeps no moving average of squares; take a rule that does, such as adam");
-    const auto s = optimizer_state(optimizer, states.size() - 1);
+    const auto s = optimizer_state(optimizer, optimizer.rule().states.size() - 1);
     for (std::size_t i = 0; i < s.size(); ++i) falls_ += s[i] < before_[i];
     counted_ += static_cast<double>(s.size());
     std::copy(s.begin(), s.end(), before_.begin());
