@@ -25,12 +25,13 @@ import records
 from figures import curves, dots
 from records import read_folders
 from stats import Estimate, curve, estimate, paired_difference, summarize
-from table import Table, number, plain, plus_minus
+from table import Table, duration, number, plain, plus_minus
 
 REPORT = Path(records.__file__).parent
 
 T2 = 0.95 * math.sqrt(2 / 0.0975)  # the 97.5 % quantile of Student’s t with 2 degrees of freedom, in closed form
 STEPS = 100  # an epoch
+METRIC = {"better": "higher", "name": "accuracy", "unit": "%"}
 
 
 def config(label: str, seed: int, **changes: Any) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def config(label: str, seed: int, **changes: Any) -> dict[str, Any]:
         "type": "config", "record": 1, "run": f"{rule}-s{seed}", "experiment": "quick", "workload": "blobs_mlp",
         "label": label, "rule": rule, "options": {"lr": 0.1 if label == "SGD" else 0.001, "weight_decay": 0.0},
         "schedule": {"kind": "cosine", "warmup": 0}, "seed": seed, "epochs": 3, "batch": 128, "steps": 3 * STEPS,
-        "steps_per_epoch": STEPS, "metric": {"name": "accuracy", "unit": "%", "better": "higher"},
+        "steps_per_epoch": STEPS, "metric": METRIC,
         "parameters": 1000, "state_bytes": 8000, "precision": "float32", "channels_last": False, "threads": 1,
         "version": "0.1.0", "commit": "0123abc", "compiler": "GNU 12.2.0", "torch": "2.13.0",
         "machine": {"cpu": "Model 7", "cores": 2, "memory_gib": 23.5, "os": "Debian GNU/Linux 12", "isa": "avx2"},
@@ -118,7 +119,7 @@ def write_path(folder: Path, label: str, distances: list[float], end: str = "fin
         "workload": "toy_bowl", "surface": SURFACE, "steps": 1000, "data": {"name": "", "sha256": ""}, **changes,
         "metric": {"name": "distance", "unit": "", "better": "lower", "goal": 0.001},
     }  # fmt: skip
-    path = write_record(folder, label, 1, distances, end, **changes)
+    path = write_record(folder, label, changes.pop("seed", 1), distances, end, **changes)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     for line in lines:
         if line["type"] == "evaluation":
@@ -228,6 +229,20 @@ def test_the_headline_tells_leader_gap_interval_and_n(folder: Path) -> None:
     assert Table(section, summarize(section)).headline == want
 
 
+def test_rules_that_are_alike_are_level(tmp_path: Path) -> None:
+    for label in "ABC":
+        for seed in (1, 2):
+            same = 91.0 + seed
+            final = {"A": same, "B": same, "C": same + (0.0004 if seed == 1 else -0.0008)}[label]
+            write_record(tmp_path, label, seed, [10.0, final])
+    (section,), _ = read_folders([tmp_path])
+    best = " has the best mean final test accuracy, 92.50 %, level with the baseline "
+    for baseline, told in (("B", "B (the same in each of n = 2 seeds)."), ("C", "C (95 % interval −0.01 to +0.01 inc")):
+        section.plan["baseline"] = baseline
+        assert Table.of(section).headline.startswith(f"A{best}{told}")
+    assert Table.of(section).headline.endswith("+0.01 includes 0; n = 2 seeds).")
+
+
 def test_the_headline_compares_a_leading_baseline_with_the_runner_up(folder: Path) -> None:
     (section,), _ = read_folders([folder])
     section.plan["baseline"] = "AdaBelief"
@@ -235,10 +250,16 @@ def test_the_headline_compares_a_leading_baseline_with_the_runner_up(folder: Pat
     assert headline.startswith("AdaBelief, the baseline, has the best") and "above the runner-up Adam" in headline
 
 
-@pytest.mark.parametrize("baseline", [None, "Lion"])
-def test_without_a_baseline_there_is_no_difference(folder: Path, baseline: str | None) -> None:
+@pytest.mark.parametrize(
+    ("baseline", "more"), [(None, ""), ("Lion", "; the baseline Lion has no finished trial")], ids=["none", "Lion"]
+)
+def test_without_a_baseline_there_is_no_difference_but_to_the_runner_up(
+    folder: Path, baseline: str | None, more: str
+) -> None:
     write_plan(folder, ["AdaBelief", "Adam", "SGD", "RAdam"], [1, 2, 3], baseline=baseline)
-    assert "there is no baseline to compare" in report(folder).stdout
+    headline = " ".join(report(folder).stdout.splitlines()[:4])
+    assert "92.00 %, 1.17 points above the runner-up Adam (95 % interval" in headline
+    assert f"this could be chance; n = 3 seeds){more}. " in headline
     assert all(row["difference_mean"] == "" for row in read_csv(folder / "summary.csv"))
     assert "final less" not in (folder / "report.md").read_text()
 
@@ -247,6 +268,16 @@ def test_numbers_keep_four_digits_at_every_size() -> None:
     assert [number(v) for v in (91.234, 0.01234567, 1876, 0, -0.5, 3e-12)] == [
         "91.23", "0.01235", "1,876", "0.00", "−0.5000", "3.000e−12",
     ]  # fmt: skip
+
+
+def test_times_have_three_digits_and_a_caveat(folder: Path) -> None:
+    shown = [duration(v) for v in (None, 0.20163, 9.539, 11.28, 99.96, 104.6, 1234.0, 25_678.0)]
+    assert shown == ["–", "0.202", "9.54", "11.3", "100", "105", "1,230", "25,700"]
+    (section,), _ = read_folders([folder])
+    table = Table.of(section)
+    cells = {column.title: column.text(table.rows[0]) for column in table.shown}
+    assert (cells["ms a step"], cells["optimizer ms a step"], cells["seconds to 88 %"]) == ("10.0", "2.00", "2.00")
+    assert any("may be the machine’s load" in note and "docs/performance.md" in note for note in table.notes)
 
 
 def test_a_value_has_the_leaders_decimals_unless_it_is_of_another_order() -> None:
@@ -419,6 +450,8 @@ def test_other_experiments_get_a_section_of_their_own(folder: Path, tmp_path: Pa
     [
         ("options", {"lr": 0.5}), ("steps", 299), ("data", {"name": "blobs", "sha256": "11ee"}), ("threads", 2),
         ("channels_last", True), ("states", "8bit"), ("torch", "2.12.0"), ("commit", "4567def"),
+        ("parameters", 999), ("train", 500), ("average", True),
+        ("metric", {**METRIC, "split": "validation"}),
     ],
 )  # fmt: skip
 def test_trials_of_one_label_with_other_settings_are_told(folder: Path, key: str, value: Any) -> None:
@@ -436,6 +469,9 @@ def test_trials_of_one_label_with_other_settings_are_told(folder: Path, key: str
         ("epochs", 4, "epochs, so equal seeds are no pairs: A 3; B 4"),
         ("batch", 64, "batch, so equal seeds are no pairs: A 128; B 64"),
         ("precision", "bfloat16", 'precision, so equal seeds are no pairs: A "float32"; B "bfloat16"'),
+        ("parameters", 999, "parameters, so equal seeds are no pairs: A 1000; B 999"),
+        ("train", 500, "train, so equal seeds are no pairs: A null; B 500"),
+        ("metric", {"name": "m"}, f'metric, so equal seeds are no pairs: A {json.dumps(METRIC)}; B {{"name": "m"}}'),
     ],
 )
 def test_rules_with_other_data_or_length_are_told(tmp_path: Path, key: str, value: Any, seen: str) -> None:
@@ -451,6 +487,13 @@ def test_rules_with_the_same_settings_but_their_own_options_get_no_warning(tmp_p
     write_record(tmp_path, "SGD", 1, [10.0, 20.0], threads=2)
     (section,), _ = read_folders([tmp_path])
     assert section.warnings == []
+
+
+def test_records_without_the_number_of_weights_are_read_without_a_warning(tmp_path: Path) -> None:
+    for label in "AB":
+        write_record(tmp_path, label, 1, [10.0, 20.0], parameters=None)
+    (section,), warnings = read_folders([tmp_path])
+    assert (section.warnings, warnings) == ([], []) and summarize(section)[0].state_bytes is None
 
 
 def test_the_paper_column_shows_the_value_of_its_label(folder: Path) -> None:
@@ -593,6 +636,31 @@ def test_the_headline_of_a_race(tmp_path: Path, metrics: dict[str, list[float]],
         write_path(tmp_path, label, distances)
     (section,), _ = read_folders([tmp_path])
     assert Table(section, summarize(section)).headline.startswith(headline)
+
+
+@pytest.mark.parametrize(
+    ("goals", "headline"),
+    [
+        (
+            {"A": [10, 10, 10], "Adam": [5, 5, None]},
+            "A reaches distance 0.001 most often (3 of 3), after 1,000 steps; Adam in 2 of 3, after 500.",
+        ),
+        (
+            {"A": [10, 10, 10], "Adam": [None] * 3, "C": [5, None, None]},
+            "A reaches distance 0.001 most often (3 of 3), after 1,000 steps; Adam not in 1,000 steps.",
+        ),
+        ({"A": [4, 4, None], "Adam": [5, 5, None]}, "A reaches distance 0.001 first, after 400 steps; Adam after 500."),
+    ],
+)
+def test_in_a_race_who_arrived_most_often_was_not_first(
+    tmp_path: Path, goals: dict[str, list[int | None]], headline: str
+) -> None:
+    write_plan(tmp_path, list(goals), [1, 2, 3], workload="toy_bowl", target=None)
+    for label, epochs in goals.items():
+        for seed, epoch in enumerate(epochs, 1):
+            write_path(tmp_path, label, [1.0] * (epoch or 10) + [0.0 if epoch else 1.0], seed=seed)
+    (section,), _ = read_folders([tmp_path])
+    assert Table.of(section).headline == headline
 
 
 def test_a_plan_of_several_workloads_has_a_section_each_with_its_own_trials(tmp_path: Path) -> None:

@@ -263,25 +263,74 @@ def test_one_seed_decides_nothing(tmp_path: Path) -> None:
     assert verdict.state == "undecided" and verdict.gain.half is None
 
 
-def test_a_rule_of_which_a_trial_diverged_is_not_supported_by_those_that_did_not(tmp_path: Path) -> None:
+def test_where_a_trial_diverged_those_that_did_not_decide_nothing_in_favour_of_their_rule(tmp_path: Path) -> None:
     a, claims = [90.0, 90.1, 89.9, 90.0], [CLAIM, {**CLAIM, "rule": "B", "versus": "A"}]
     write_plan(tmp_path, ["A", "B"], [1, 2, 3, 4], baseline="B", claims=claims)
     write_finals(tmp_path, "A", a[:3])
     write_record(tmp_path, "A", 4, [10.0, 20.0], "diverged")
     write_finals(tmp_path, "B", [80.0] * 4)
     (section,) = sections_of(tmp_path)
-    (_, first, basis), (_, second, _) = Table.of(section).verdicts
-    assert (first.state, second.state) == ("undecided", "not supported")
-    assert "1 of 4 trials of A diverged" in basis
+    for _, verdict, basis in Table.of(section).verdicts:
+        assert verdict.state == "undecided" and "1 of 4 trials of A diverged" in basis
 
 
 def test_a_rule_of_which_every_trial_diverged_is_not_supported(tmp_path: Path) -> None:
     write_plan(tmp_path, ["A", "B"], [1, 2], baseline="B", claims=[CLAIM])
-    write_finals(tmp_path, "B", [80.0, 80.1])
+    write_finals(tmp_path, "B", [80.0])
+    write_record(tmp_path, "B", 2, [10.0, 20.0], "diverged")
     for seed in (1, 2):
         write_record(tmp_path, "A", seed, [10.0, 20.0], "diverged")
     ((_, verdict, basis),) = Table.of(sections_of(tmp_path)[0]).verdicts
     assert verdict.state == "not supported" and "2 of 2 trials of A diverged" in basis
+    write_record(tmp_path, "B", 1, [10.0, 20.0], "diverged")
+    ((_, verdict, _),) = Table.of(sections_of(tmp_path)[0]).verdicts
+    assert verdict.state == "undecided"
+
+
+def with_losses(path: Path, train: float | None, test: float) -> None:
+    """The record's losses after step 0, where the test loss is 2.306."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if line["type"] == "evaluation":
+            first = line["step"] == 0
+            line |= {"train_loss": None if first else train, "test_loss": 2.306 if first else test}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("losses", "state", "told"),
+    [
+        ([(2.303, 2.3032)] * 3, "undecided", "3 of 3 trials of B did not learn, with less than 1 % off the loss of st"),
+        ([(2.31, 2.32), (2.303, 2.303), (1.9, 1.9)], "undecided", "2 of 3 trials of B did not learn"),
+        ([(2.303, 2.303), (1.9, 2.0), (1.9, 1.9)], "supported", "1 of 3 trials of B did not learn"),
+        ([(0.1, 2.5)] * 3, "supported", ""),  # overfitted
+        ([(None, 1.9)] * 3, "supported", ""),
+    ],
+)
+def test_a_rival_that_did_not_learn_decides_nothing(
+    tmp_path: Path, losses: list[tuple[float | None, float]], state: str, told: str
+) -> None:
+    write_plan(tmp_path, ["A", "B"], [1, 2, 3], baseline="B", claims=[CLAIM])
+    write_finals(tmp_path, "A", [80.0, 81.1, 81.9])
+    for seed, of in enumerate(losses, 1):
+        with_losses(write_record(tmp_path, "B", seed, [10.0, 20.0, 10.0]), *of)
+    ((_, verdict, basis),) = Table.of(sections_of(tmp_path)[0]).verdicts
+    assert verdict.state == state and told in basis and ("did not learn" in basis) == bool(told)
+
+
+def test_of_a_generator_or_a_function_the_loss_does_not_tell_what_was_learned(tmp_path: Path) -> None:
+    for name, changes in (("samples", {}), ("function", {"data": {"name": "", "sha256": ""}})):
+        run = tmp_path / name
+        write_plan(run, ["A", "B"], [1, 2, 3], baseline="B", claims=[CLAIM])
+        write_finals(run, "A", [80.0, 81.1, 81.9], **changes)
+        for seed in (1, 2, 3):
+            path = write_record(run, "B", seed, [10.0, 10.0, 10.0], **changes)
+            with_losses(path, 2.4, 2.4)
+            if name == "samples":
+                (run / "grid.svg").write_text(SVG)
+                with_samples(path, {200: "grid.svg"})
+        ((_, verdict, basis),) = Table.of(sections_of(run)[0]).verdicts
+        assert verdict.state == "supported" and "did not learn" not in basis
 
 
 def test_a_claim_of_a_rule_without_a_trial_has_no_verdict(tmp_path: Path) -> None:
@@ -335,8 +384,8 @@ def test_where_there_is_a_validation_split_it_picks_the_epoch(tmp_path: Path) ->
     text = markdown(Table.of(section))
     assert "| rule | picked accuracy, % | best accuracy, % on test |" in text
     assert (
-        "A, the only rule with a finished trial, has a mean test accuracy at the epoch picked on validation data, 80.00 %"
-        in text
+        "A is the only rule with a finished trial: its mean test accuracy at the epoch picked on validation data "
+        "is 80.00 % (n = 1)." in text
     )
     assert "as the authors’ scripts pick it" in text
     assert report(tmp_path).returncode == 0
@@ -526,6 +575,24 @@ def test_a_report_within_runs_renews_their_list_with_the_newest_first(tuned: Pat
     again = report("--index", root, "--out", root.parent)
     assert again.stdout == f"{root.parent / 'index.html'}\n"
     assert 'href="runs/other/2026-02-01T00-00-00/index.html"' in (root.parent / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("ended", "told"),
+    [("2026-11-24T20:01:02Z", "20:01:02 UTC"), ("2026-11-25T00:01:02Z", "2026-11-25 00:01:02 UTC")],
+)
+def test_the_list_of_runs_has_the_day_of_an_end_on_another_day_and_no_end_of_one_that_runs(
+    tuned: Path, ended: str, told: str
+) -> None:
+    assert report(tuned).returncode == 0
+    for state, more in (("finished", f" to {told}"), ("running", "")):
+        digest = json.loads((tuned / "report.json").read_text()) | {"state": state, "ended": ended}
+        (tuned / "report.json").write_text(json.dumps(digest))
+        with (tuned / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert report("--index", tuned.parent.parent).returncode == 0
+        page = (tuned.parent.parent / "index.html").read_text()
+        assert f">2026-11-24 19:50:00 UTC{more} · " in page
 
 
 def test_a_run_that_nobody_runs_is_listed_as_stopped(tuned: Path) -> None:

@@ -92,7 +92,7 @@ def list_of(root: Path, out: Path | None = None) -> str:
                 "state": told.get("state", "no report yet"),
                 "trials": told.get("trials", ""),
                 "started": told.get("started", "") or folder.name,
-                "ended": told.get("ended", ""),
+                "ended": told.get("ended", "") if told.get("state") != "running" else "",
                 "sections": told.get("sections")
                 or [{"title": plan.get("title", folder.parent.name), "headline": "", "verdicts": []}],
             }

@@ -88,11 +88,16 @@ def best(trial: Trial, better: str) -> float:
     return pick(e.test_metric for e in trial.evaluations if e.test_metric is not None)
 
 
-def outcome(trial: Trial, better: str) -> float:
-    """What a finished trial counts with: the test metric where the validation metric is best, else the last one."""
+def counted(trial: Trial, better: str) -> Evaluation:
+    """The evaluation with which a finished trial counts: where the validation metric is best, else the last one."""
     both = [e for e in trial.evaluations if None not in (e.valid_metric, e.test_metric)]
     pick = max if better == "higher" else min
-    return pick(both, key=lambda e: e.valid_metric).test_metric if both else trial.final
+    return pick(both, key=lambda e: e.valid_metric) if both else trial.evaluations[-1]
+
+
+def outcome(trial: Trial, better: str) -> float:
+    """The test metric with which a finished trial counts."""
+    return counted(trial, better).test_metric
 
 
 def setback(trial: Trial, better: str) -> float:
@@ -118,6 +123,26 @@ def mean_train_loss(trial: Trial) -> float:
     return sum(loss * n for loss, n in losses) / weight if weight else math.nan
 
 
+FALL = 0.01  # the share of its loss that a trial must lose to have learned
+
+
+def untaught(section: Section, label: str) -> tuple[int, int]:
+    """How many finished trials of the rule count with about the loss that they began with, and of how many.
+
+    To guess the same of everything loses a few thousandths of the loss: the first weights guess at random. So a trial
+    that did not learn may well end below its beginning. A generator, which makes samples, may learn while its loss
+    rises.
+    """
+    lost = total = 0
+    for trial in section.of(label, "finished") if section.split else ():
+        first, end = trial.evaluations[0], counted(trial, section.better)
+        if first.step == 0 and first.test_loss and first.test_loss > 0 and not trial.samples:
+            losses = [loss for loss in (end.train_loss, end.test_loss) if loss is not None]
+            total += 1
+            lost += min(losses, default=math.inf) > (1 - FALL) * first.test_loss
+    return lost, total
+
+
 # What a claim may be about: its value of a finished trial, and which way it is better ("": that of the test metric).
 MEASURES: dict[str, tuple[Callable[[Trial, str], float], str]] = {
     "test": (outcome, ""),
@@ -138,6 +163,7 @@ class Verdict:
     gain: Estimate | None  # positive: the rule is better
     threshold: float
     diverged: tuple[int, int]  # trials of the rule, of the other
+    untaught: tuple[int, int]  # trials of the other that did not learn, of how many
 
     @property
     def words(self) -> str:
@@ -148,8 +174,9 @@ def judge(section: Section, claim: Mapping[str, Any]) -> Verdict | None:
     """The verdict on a claim {text, rule, versus, metric, kind, margin}; None where a rule has no trial that ended.
 
     kind "better": the gain exceeds the margin; "not worse": it exceeds minus the margin. Supported needs the whole
-    interval above that and no diverged trial of the rule; not supported the whole interval below it, or that all the
-    rule's trials diverged.
+    interval above that and no diverged trial of the rule; not supported the whole interval below it and no diverged
+    trial of the other, or that all the rule's trials diverged and not all of the other's. A comparison with a rule that
+    did not learn in most of its trials decides nothing.
     """
     measure, way = MEASURES[claim["metric"]]
     better = way or section.better
@@ -166,15 +193,19 @@ def judge(section: Section, claim: Mapping[str, Any]) -> Verdict | None:
         gain = replace(gain, mean=-gain.mean)
     margin = claim.get("margin", 0.0)
     threshold = margin if claim["kind"] == "better" else -margin
+    idle, judged = untaught(section, labels[1])
     state = "undecided"
-    if not values[0]:
+    if not values[0] and values[1]:
         state = "not supported"
     elif gain and gain.half is not None:
         if gain.low > threshold and lost[0] == 0:
             state = "supported"
-        elif gain.high < threshold:
+        elif gain.high < threshold and lost[1] == 0:
             state = "not supported"
-    return Verdict(claim, state, estimate(values[0].values()), estimate(values[1].values()), gain, threshold, lost)
+    if 2 * idle > judged:
+        state = "undecided"
+    rule, versus = (estimate(found.values()) for found in values)
+    return Verdict(claim, state, rule, versus, gain, threshold, lost, (idle, judged))
 
 
 @dataclass(frozen=True)

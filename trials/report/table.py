@@ -17,7 +17,7 @@ from typing import Any
 
 from published import Source, Value
 from records import Section, Trial
-from stats import Estimate, Summary, Verdict, judge, paired_difference, summarize
+from stats import FALL, Estimate, Summary, Verdict, judge, paired_difference, summarize
 
 
 def number(value: float | None, like: float | None = None, signed: bool = False) -> str:
@@ -28,6 +28,14 @@ def number(value: float | None, like: float | None = None, signed: bool = False)
     decimals = 3 - math.floor(math.log10(size)) if size else 2
     text = f"{value:{'+' if signed else ''},.{max(0, decimals)}f}" if -2 < decimals < 8 else f"{value:.3e}"
     return text.replace("-", "−")
+
+
+def duration(value: float | None) -> str:
+    """Three significant digits: the load of the machine moves the second."""
+    if value is None:
+        return "–"
+    value = float(f"{value:.3g}")
+    return f"{value:,.0f}" if value >= 100 else number(value, 10 * value)
 
 
 def plus_minus(value: Estimate | None, like: float, signed: bool = False) -> str:
@@ -90,7 +98,7 @@ class Table:
 
     @property
     def leader(self) -> Summary | None:
-        """The rule with the best mean final test metric; in a race the first at the goal."""
+        """The rule with the best mean final test metric; in a race that most often at the goal, or first of those."""
         ranked = [row for row in self.rows if row.final]
         return min(ranked, key=self._rank) if ranked else None
 
@@ -111,26 +119,34 @@ class Table:
         like, unit = leader.final.mean, f" {self.unit}" if self.unit else ""
         lost = f" ({leader.diverged} of its {leader.ended} trials diverged)" if leader.diverged else ""
         picked = " at the epoch picked on validation data" if self.section.validated else ""
-        what = f"mean {'' if picked else 'final '}{self.measured}{picked}, {number(like)}{unit}{lost}"
-        other = next((row for row in rows if row.label == self.section.baseline), None)
+        what, value = f"mean {'' if picked else 'final '}{self.measured}{picked}", f"{number(like)}{unit}{lost}"
+        baseline = self.section.baseline
+        other = next((row for row in rows if row.label == baseline), None)
+        none = f"; the baseline {baseline} has no finished trial" if baseline and not other else ""
         if len(rows) == 1:
-            return f"{leader.label}, the only rule with a finished trial, has a {what} (n = {leader.final.n})."
-        if other is None:
-            return f"{leader.label} has the best {what} (n = {leader.final.n}); there is no baseline to compare with."
-        who, name = leader.label, f"the baseline {other.label}"
-        if other is leader:
+            only = f"{leader.label} is the only rule with a finished trial"
+            return f"{only}: its {what} is {value} (n = {leader.final.n})."
+        who, name = leader.label, f"the baseline {baseline}"
+        if other is leader or other is None:
+            who += ", the baseline," if other else ""
             other = min((row for row in rows if row is not leader), key=self._rank)
-            who, name = f"{leader.label}, the baseline,", f"the runner-up {other.label}"
+            name = f"the runner-up {other.label}"
+        best = f"{who} has the best {what}, {value}"
         gap = paired_difference(leader.finals, other.finals)
         if gap is None:
-            return f"{who} has the best {what}; it shares no finished seed with {name}."
+            return f"{best}; it shares no finished seed with {name}{none}."
         points = " points" if self.unit == "%" else unit
-        by = f"{number(abs(gap.mean), like)}{points} {'above' if gap.mean >= 0 else 'below'} {name}"
+        by = number(abs(gap.mean), like)
+        level = by == number(0.0, like)
+        by = f"level with {name}" if level else f"{by}{points} {'above' if gap.mean >= 0 else 'below'} {name}"
         if gap.half is None:
-            return f"{who} has the best {what}, {by} (n = 1 seed, so no interval)."
-        sure = "excludes 0" if gap.excludes_zero else "includes 0, so this could be chance"
+            return f"{best}, {by} (n = 1 seed, so no interval){none}."
+        if gap.mean == gap.half == 0:
+            return f"{best}, {by} (the same in each of n = {gap.n} seeds){none}."
+        chance = "" if level else ", so this could be chance"
+        sure = "excludes 0" if gap.excludes_zero else f"includes 0{chance}"
         interval = f"{number(gap.low, like, True)} to {number(gap.high, like, True)}"
-        return f"{who} has the best {what}, {by} (95 % interval {interval} {sure}; n = {gap.n} seeds)."
+        return f"{best}, {by} (95 % interval {interval} {sure}; n = {gap.n} seeds){none}."
 
     def _race(self, leader: Summary, rows: list[Summary]) -> str:
         """The headline of a race."""
@@ -138,12 +154,17 @@ class Table:
         if not leader.reached:
             near = f"{number(leader.final.mean)} {self.unit}".strip()
             return f"No rule reaches {place} in {self._budget}; {leader.label} ends nearest, at {near}."
-        told = f"{leader.label} reaches {place} first, after {leader.steps_to_target:,.0f} steps"
+        # The mean steps of different numbers of trials do not tell who was first.
+        uneven = any(0 < row.reached < leader.reached for row in rows)
+        how = f"most often ({leader.reached} of {leader.ended})" if uneven else "first"
+        told = f"{leader.label} reaches {place} {how}, after {leader.steps_to_target:,.0f} steps"
         others = sorted((row for row in rows if row is not leader), key=self._rank)
         other = next((row for row in others if row.label == self.section.baseline), others[0] if others else None)
         if other is None:
             return f"{told}."
         after = f"after {other.steps_to_target:,.0f}" if other.reached else f"not in {self._budget}"
+        if uneven and other.reached:
+            after = f"in {other.reached} of {other.ended}, {after}"
         return f"{told}; {other.label} {after}."
 
     @property
@@ -204,7 +225,7 @@ class Table:
             ),
             Column(
                 f"seconds to {goal}",
-                lambda r: number(r.seconds_to_target),
+                lambda r: duration(r.seconds_to_target),
                 {"seconds_to_target": lambda r: r.seconds_to_target},
                 shown=bool(goal) and not race,
             ),
@@ -215,11 +236,14 @@ class Table:
                 shown=bool(goal),
             ),
             Column(
-                "ms a step", lambda r: number(r.step_ms), {"ms_a_step": lambda r: r.step_ms}, shown=not section.surface
+                "ms a step",
+                lambda r: duration(r.step_ms),
+                {"ms_a_step": lambda r: r.step_ms},
+                shown=not section.surface,
             ),
             Column(
                 "optimizer ms a step",
-                lambda r: number(r.optimizer_ms),
+                lambda r: duration(r.optimizer_ms),
                 {"optimizer_ms_a_step": lambda r: r.optimizer_ms},
                 shown=not section.surface,
             ),
@@ -315,6 +339,12 @@ class Table:
             if lost:
                 trials = len(self.section.of(label, "finished")) + lost
                 told.append(f"{lost} of {trials} trials of {label} diverged")
+        if verdict.untaught[0]:
+            idle, trials = verdict.untaught
+            told.append(
+                f"{idle} of {trials} trials of {claim['versus']} did not learn, with less than {100 * FALL:g} % off "
+                "the loss of step 0"
+            )
         need = number(verdict.threshold, like, True) if verdict.threshold else "0"
         return f"{'; '.join(told)}. The claim is a gain above {need}{points}."
 
@@ -369,6 +399,10 @@ class Table:
             notes.append("Steps and seconds to the target are means over the trials that reached it at an evaluation.")
         if not self.section.surface:
             notes.append("ms a step are medians over trials of training time, evaluations not counted.")
+            notes.append(
+                "Trials run side by side and at different times, so a fifth more or less of a time may be the "
+                "machine’s load and not the rule’s doing. Steps are measured by the benchmarks (docs/performance.md)."
+            )
         if self.tuned:
             counts = {sum(t.label == row.label for t in self.tuned.section.search) for row in self.tuned.rows}
             by = f", by {counts.pop()} trials a rule" if len(counts) == 1 and counts != {0} else ""
