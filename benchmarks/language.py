@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Words a second of `adabelief train` on text beside the same training written in Python with PyTorch.
 
-Models, data and batches are the same, the Python optimizer is torch.optim.AdamW. Both train for --steps steps in a
-process of their own, in turn, for several rounds; only the steps are timed. A workload whose text is not found is left
-out. The table is Markdown. Run it with the Python that has torch (`make bench` does).
+Models, data and batches are the same: lengths, orders and the share of the text are drawn as the program draws them.
+The Python optimizer is torch.optim.AdamW. Words are those that are predicted, padding not counted. Both train for
+--steps steps in a process of their own, in turn, for several rounds; only the steps are timed. A workload whose text is
+not found is left out. The table is Markdown. Run it with the Python that has torch (`make bench` does).
 """
 
 from __future__ import annotations
@@ -16,31 +17,72 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import measure
-import numpy
 import torch
 import torch.nn.functional as F
 from measure import OURS, PEER, Problem, output, ratio, say, spread
 from torch import Tensor, nn
 
+SEED = 1
+Losses = Iterator[tuple[Tensor, int]]  # and of how many words it is
 
-def timed(model: nn.Module, steps: int, losses: Iterator[Tensor], clip: float = 0) -> float:
-    """The seconds of so many steps of AdamW on these losses."""
+
+class Random:
+    """The stream of trials/random.h."""
+
+    def __init__(self, *key: int) -> None:
+        self.state = 0
+        for part in key:
+            self.state = self.mix(self.state + part)
+
+    @staticmethod
+    def mix(z: int) -> int:
+        z %= 2**64
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        return z ^ (z >> 31)
+
+    def next(self) -> int:
+        self.state += 0x9E3779B97F4A7C15
+        return self.mix(self.state)
+
+    def below(self, n: int) -> int:
+        return (self.next() >> 32) * n >> 32
+
+    def uniform(self) -> float:
+        return (self.next() >> 11) * 2**-53
+
+    def normal(self) -> float:
+        radius = math.sqrt(-2 * math.log(1 - self.uniform()))
+        return radius * math.cos(2 * math.pi * self.uniform())
+
+    def permutation(self, n: int) -> list[int]:
+        order = list(range(n))
+        for i in range(n, 1, -1):
+            j = self.below(i)
+            order[i - 1], order[j] = order[j], order[i - 1]
+        return order
+
+
+def timed(model: nn.Module, steps: int, losses: Losses, clip: float = 0) -> tuple[float, int]:
+    """The seconds of so many steps of AdamW on these losses, and their words."""
     optimizer = torch.optim.AdamW(model.parameters())
     model.train()
+    words = 0
     start = time.perf_counter()
     for _ in range(steps):
         optimizer.zero_grad()
-        loss = next(losses)
+        loss, more = next(losses)
+        words += more
         loss.backward()
         if clip:
             nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
         loss.item()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, words
 
 
 class AwdLstm(nn.Module):
@@ -74,21 +116,26 @@ class AwdLstm(nn.Module):
         return loss + 2 * x.square().mean() + (raw[1:] - raw[:-1]).square().mean(), new
 
 
-def lstm(layers: int, width: float, root: Path, steps: int) -> float:
-    torch.manual_seed(1)
+def lstm(layers: int, width: float, root: Path, train: int, steps: int) -> tuple[float, int]:
+    torch.manual_seed(SEED)
     text = (root / "ptb" / "ptb.train.txt").read_text().replace("\n", " <eos> ").split()
     number = {word: i for i, word in enumerate(dict.fromkeys(text))}
-    tokens = torch.tensor([number[word] for word in text])
+    tokens = torch.tensor([number[word] for word in text[:train]])
     columns = tokens[: len(tokens) // 20 * 20].view(20, -1).t().contiguous()
     model = AwdLstm(len(number), layers, round(400 * width), round(1150 * width))
 
-    def losses() -> Iterator[Tensor]:
-        state, first, generator = model.state(20), 0, numpy.random.default_rng(1)
-        while True:
-            rows = max(5, int(generator.normal(70 if generator.random() < 0.95 else 35, 5)))
-            loss, state = model(columns[first : first + rows], columns[first + 1 : first + rows + 1], state)
+    def losses() -> Losses:
+        state, first = model.state(20), 0
+        for step in count():
+            random = Random(SEED, 1, step)
+            mean = 70 if random.uniform() < 0.95 else 35
+            rows = max(5, int(mean + 5 * random.normal()))
+            if first >= len(columns) - 1:
+                state, first = model.state(20), 0
+            following = columns[first + 1 : first + rows + 1]
+            loss, state = model(columns[first : first + len(following)], following, state)
             first += rows
-            yield loss
+            yield loss, following.numel()
 
     return timed(model, steps, losses(), 0.25)
 
@@ -125,19 +172,21 @@ class Gpt(nn.Module):
         return F.cross_entropy(F.linear(x, self.embedding, self.bias).flatten(0, 1), following.flatten())
 
 
-def gpt(width: float, root: Path, steps: int) -> float:
-    torch.manual_seed(1)
+def gpt(width: float, root: Path, train: int, steps: int) -> tuple[float, int]:
+    torch.manual_seed(SEED)
     text = (root / "tinyshakespeare" / "input.txt").read_bytes()
     number = {c: i for i, c in enumerate(sorted(set(text)))}
-    tokens = torch.tensor([number[c] for c in text[: len(text) * 9 // 10]])
+    tokens = torch.tensor([number[c] for c in text[:train]])
     model = Gpt(len(number), width=4 * round(32 * width))
     places = torch.arange(129)
 
-    def losses() -> Iterator[Tensor]:
-        while True:
-            for starts in (torch.randperm(len(tokens) // 128 - 1) * 128).split(32)[:-1]:
+    def losses() -> Losses:
+        for epoch in count():
+            order = torch.tensor(Random(SEED, 1, epoch).permutation((len(tokens) - 128) // 128))
+            start = Random(SEED, 2, epoch).below(128)
+            for starts in (start + order[: len(order) // 32 * 32] * 128).split(32):
                 pieces = tokens[starts.unsqueeze(1) + places]
-                yield model(pieces[:, :-1], pieces[:, 1:])
+                yield model(pieces[:, :-1], pieces[:, 1:]), pieces[:, 1:].numel()
 
     return timed(model, steps, losses())
 
@@ -206,8 +255,22 @@ class Transformer(nn.Module):
         return F.cross_entropy(logits, following.flatten(), ignore_index=0, label_smoothing=0.1)
 
 
-def translation(width: float, root: Path, steps: int) -> float:
-    torch.manual_seed(1)
+def in_batches(source: list[list[int]], target: list[list[int]], order: list[int], size: int) -> list[list[int]]:
+    """These sentences by their length, as many together as have `size` words, padding included."""
+    batches: list[list[int]] = [[]]
+    longest = 0
+    for i in sorted(order, key=lambda i: (len(target[i]), len(source[i]))):
+        length = max(len(source[i]), len(target[i])) + 1
+        longest = max(longest, length)
+        if (len(batches[-1]) + 1) * longest > size:
+            batches.append([])
+            longest = length
+        batches[-1].append(i)
+    return batches
+
+
+def translation(width: float, root: Path, train: int, steps: int) -> tuple[float, int]:
+    torch.manual_seed(SEED)
 
     def read(language: str) -> tuple[list[list[int]], int]:
         lines = [s.split() for s in (root / "multi30k" / f"train.lc.norm.tok.{language}").read_text().splitlines()]
@@ -216,50 +279,42 @@ def translation(width: float, root: Path, steps: int) -> float:
         return [[number.get(word, 1) for word in line] for line in lines], len(frequent) + 4
 
     (source, source_words), (target, target_words) = read("de"), read("en")
-    batches: list[list[int]] = [[]]
-    longest = 0
-    for i in sorted(range(len(source)), key=lambda i: (len(target[i]), len(source[i]))):
-        length = max(len(source[i]), len(target[i])) + 1
-        longest = max(longest, length)
-        if (len(batches[-1]) + 1) * longest > 4096:
-            batches.append([])
-            longest = length
-        batches[-1].append(i)
+    batches = in_batches(source, target, Random(0, 1, 0).permutation(len(source))[:train], 4096)
     model = Transformer(source_words, target_words, 8 * round(64 * width), round(1024 * width))
 
     def padded(sentences: list[list[int]]) -> Tensor:
         return nn.utils.rnn.pad_sequence([torch.tensor(s) for s in sentences], batch_first=True)
 
-    def losses() -> Iterator[Tensor]:
-        while True:
-            for b in torch.randperm(len(batches)).tolist():
-                yield model(
+    def losses() -> Losses:
+        for epoch in count():
+            for b in Random(SEED, 2, epoch).permutation(len(batches)):
+                loss = model(
                     padded([[*source[i], 3] for i in batches[b]]),
                     padded([[2, *target[i]] for i in batches[b]]),
                     padded([[*target[i], 3] for i in batches[b]]),
                 )
+                yield loss, sum(len(target[i]) + 1 for i in batches[b])
 
     return timed(model, steps, losses())
 
 
 @dataclass(frozen=True)
 class Language:
-    """A workload in Python, of this width, with the number of words or characters in a step as a rule."""
+    """A workload in Python, of this width, on so many words, characters or sentences: evaluations take as long."""
 
     file: str
-    words: int
     width: float
-    train: Callable[[float, Path, int], float]  # width, data root, steps -> seconds
-    share: str  # of the text: evaluations take as long as it is
+    time: Callable[[float, Path, int, int], tuple[float, int]]  # width, data root, train, steps -> seconds, words
+    train: int
 
 
-PTB, LSTM_WORDS = "ptb/ptb.train.txt", 20 * 68
+PTB = "ptb/ptb.train.txt"
 LANGUAGE = {
-    "ptb_lstm1": Language(PTB, LSTM_WORDS, 1, lambda *of: lstm(1, *of), "--train=40000"),
-    "ptb_lstm2": Language(PTB, LSTM_WORDS, 1, lambda *of: lstm(2, *of), "--train=40000"),
-    "ptb_lstm3": Language(PTB, LSTM_WORDS, 1, lambda *of: lstm(3, *of), "--train=40000"),
-    "shakespeare_gpt": Language("tinyshakespeare/input.txt", 32 * 128, 1, gpt, "--train=200000"),
-    "multi30k_transformer": Language("multi30k/train.lc.norm.tok.de", 4096, 0.25, translation, "--train=5000"),
+    "ptb_lstm1": Language(PTB, 1, lambda *of: lstm(1, *of), 40_000),
+    "ptb_lstm2": Language(PTB, 1, lambda *of: lstm(2, *of), 40_000),
+    "ptb_lstm3": Language(PTB, 1, lambda *of: lstm(3, *of), 40_000),
+    "shakespeare_gpt": Language("tinyshakespeare/input.txt", 1, gpt, 200_000),
+    "multi30k_transformer": Language("multi30k/train.lc.norm.tok.de", 0.25, translation, 5_000),
 }
 
 
@@ -295,37 +350,41 @@ def main() -> None:
     if options.python_only:
         torch.set_num_threads(options.threads)
         ((workload, root),) = found.items()
-        print(LANGUAGE[workload].train(LANGUAGE[workload].width, root, options.steps))
+        of = LANGUAGE[workload]
+        print(*of.time(of.width, root, of.train, options.steps))
         return
 
     common = [f"--steps={options.steps}", f"--threads={options.threads}"]
     config: dict = {}
+    counted = {}  # the words of a workload's steps, the same in every round
 
     def ours(workload: str) -> float:
         of = LANGUAGE[workload]
-        words = [workload, "--rule=adamw", of.share, f"--width={of.width}", f"--data={found[workload]}"]
-        lines = measure.trial(*words, *common)
+        words = [workload, "--rule=adamw", f"--train={of.train}", f"--width={of.width}", f"--seed={SEED}"]
+        lines = measure.trial(*words, f"--data={found[workload]}", *common)
         config.update(lines[0])
-        return of.words * options.steps / lines[-1]["seconds"]
+        return lines[-1]["seconds"]
 
     def python(workload: str) -> float:
         words = [sys.executable, __file__, "--python-only", "--only", workload, f"--data={found[workload]}"]
-        return LANGUAGE[workload].words * options.steps / float(output([*words, *common]))
+        seconds, counted[workload] = map(float, output([*words, *common]).split())
+        return seconds
 
     machine = measure.machine()
     measures = {}
     for workload in found:
         for who, call in {OURS: ours, PEER: python}.items():
             measures[f"{workload}, {who}"] = lambda call=call, workload=workload: call(workload)
-    rates = measure.turns(options.rounds, measures)
+    seconds = measure.turns(options.rounds, measures)
     rows = []
     for workload in found:
-        own, other = (rates[f"{workload}, {who}"] for who in (OURS, PEER))
+        own, other = ([counted[workload] / s for s in seconds[f"{workload}, {who}"]] for who in (OURS, PEER))
         width = f"{LANGUAGE[workload].width:g}"
         rows.append([workload, width, *spread(own, "{:,.0f}"), *spread(other, "{:,.0f}"), f"{ratio(own, other):.2f}"])
     about = (
-        f"{measure.versions(config)}. Words a second, of shakespeare_gpt characters, over the first "
-        f"{options.steps} steps, {options.rounds} rounds in turn: medians, and the smallest and largest."
+        f"{measure.versions(config)}. Words a second, of shakespeare_gpt characters, of multi30k_transformer those of "
+        f"the translations, over the first {options.steps} steps, {options.rounds} rounds in turn: medians, and the "
+        "smallest and largest."
     )
     measure.report(
         "language",

@@ -81,6 +81,12 @@ def machine() -> str:
     return f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB, {system}; load before the start {load:.1f}"
 
 
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies numbers of bfloat16, by AVX-512, AMX or those of Arm."""
+    cpu = Path("/proc/cpuinfo")
+    return cpu.exists() and "bf16" in cpu.read_text()
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 

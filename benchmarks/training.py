@@ -24,11 +24,9 @@ from measure import OURS, PEER, Problem, output, ratio, say, spread
 from models import MODELS
 
 BATCH = 128
-MODES = {
-    "float32": [],
-    "float32, channels-last": ["--channels-last"],
-    "bfloat16, channels-last": ["--precision=bfloat16", "--channels-last"],
-}
+MODES = {"float32": [], "float32, channels-last": ["--channels-last"]}
+if measure.has_bfloat16():  # others convert every number of it, and take minutes for a few steps
+    MODES["bfloat16, channels-last"] = ["--precision=bfloat16", "--channels-last"]
 # The folder, the files of training and of test, and the bytes of a label, of which the last is the class.
 DATA = {
     "cifar10": ("cifar-10-batches-bin", [f"data_batch_{i}.bin" for i in range(1, 6)], ["test_batch.bin"], 1),
@@ -38,25 +36,25 @@ DATA = {
 
 @dataclass(frozen=True)
 class Twin:
-    """What a workload is in Python. Of the steps asked for it takes a share, so that all take about as long."""
+    """What a workload is in Python."""
 
     model: str
-    share: float
-    modes: tuple[str, ...] = ("bfloat16, channels-last",)
+    share: float = 1  # of the steps asked for, so that all take about as long; below 1 --width holds
+    modes: tuple[str, ...] = tuple(MODES)[-1:]
     pad: int = 4
     smoothing: float = 0
     size: int = 32  # of the images of the first steps
 
 
 TWINS = {
-    "cifar10_resnet20": Twin("resnet20", 1, tuple(MODES)),
+    "cifar10_resnet20": Twin("resnet20", modes=tuple(MODES)),
     "cifar10_vgg11": Twin("vgg11", 0.5),
     "cifar10_resnet34": Twin("resnet34", 0.1),
     "cifar10_densenet121": Twin("densenet121", 0.1),
     "cifar100_vgg11": Twin("vgg11", 0.5),
     "cifar100_resnet34": Twin("resnet34", 0.1),
     "cifar100_densenet121": Twin("densenet121", 0.1),
-    "cifar10_speed": Twin("whitened_resnet", 1, pad=2, smoothing=0.1, size=24),
+    "cifar10_speed": Twin("whitened_resnet", pad=2, smoothing=0.1, size=24),
 }
 
 
@@ -76,7 +74,7 @@ def read(folder: Path, files: list[str], label_bytes: int) -> tuple[torch.Tensor
     return images, torch.from_numpy(records[:, label_bytes - 1].astype(numpy.int64))
 
 
-def train(workload: str, folder: Path, steps: int, bfloat16: bool, channels_last: bool) -> float:
+def train(workload: str, folder: Path, steps: int, width: float, bfloat16: bool, channels_last: bool) -> float:
     """Evaluates, then trains; returns the seconds of training."""
     torch.manual_seed(1)
     twin = TWINS[workload]
@@ -102,7 +100,7 @@ def train(workload: str, folder: Path, steps: int, bfloat16: bool, channels_last
         x = prepare(padded[i, c, rows.view(count, 1, 32, 1), columns.view(count, 1, 1, 32)])
         return x if twin.size == 32 else F.interpolate(x, twin.size, mode="bilinear", antialias=True)
 
-    model = MODELS[twin.model](int(labels.max()) + 1).to(memory_format=layout)
+    model = MODELS[twin.model](int(labels.max()) + 1, width).to(memory_format=layout)
     optimizer = torch.optim.AdamW(p for p in model.parameters() if p.requires_grad)
 
     def forward(x: torch.Tensor) -> torch.Tensor:
@@ -143,6 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=60, help="of ResNet-20, of larger networks fewer (%(default)s)")
+    parser.add_argument("--width", type=float, default=0.25, help="of larger networks than ResNet-20 (%(default)s)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: all cores, %(default)s")
     parser.add_argument("--only", nargs="+", choices=TWINS, metavar="WORKLOAD", help="of " + ", ".join(TWINS))
     parser.add_argument("--data", help="folder of the data; else $ADABELIEF_DATA, else the cache of this user")
@@ -152,13 +151,14 @@ def main() -> None:
     parser.add_argument("--channels-last", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--python-only", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.rounds < 1 or options.steps < 1 or options.threads < 1:
-        raise Problem("--rounds, --steps and --threads must be positive")
+    if options.rounds < 1 or options.steps < 1 or options.threads < 1 or options.width <= 0:
+        raise Problem("--rounds, --steps, --threads and --width must be positive")
     if options.python_only:
         (workload,) = options.only
         folder = find_data(options.data, data_of(workload))[1]
         torch.set_num_threads(options.threads)
-        print(train(workload, folder, options.steps, options.precision == "bfloat16", options.channels_last))
+        bfloat16 = options.precision == "bfloat16"
+        print(train(workload, folder, options.steps, options.width, bfloat16, options.channels_last))
         return
     found, missing = {}, []
     for workload in options.only or TWINS:
@@ -190,12 +190,13 @@ def main() -> None:
     measures, names = {}, []
     for workload, root in found.items():
         twin = TWINS[workload]
-        steps = max(2, round(options.steps * twin.share))
+        steps, width = max(2, round(options.steps * twin.share)), options.width if twin.share < 1 else 1
+        common = [f"--steps={steps}", f"--width={width:g}", f"--threads={options.threads}", f"--data={root}"]
         for mode in twin.modes:
-            common = [f"--steps={steps}", f"--threads={options.threads}", f"--data={root}", *MODES[mode]]
-            names.append((workload, mode))
+            names.append((workload, f"{width:g}", mode))
+            words = workload, [*common, *MODES[mode]], steps
             for who, call in {OURS: ours, PEER: python}.items():
-                measures[f"{workload}, {mode}, {who}"] = lambda call=call, words=(workload, common, steps): call(*words)
+                measures[", ".join([*names[-1], who])] = lambda call=call, words=words: call(*words)
     rates = measure.turns(options.rounds, measures)
     rows = []
     for name in names:
@@ -210,7 +211,7 @@ def main() -> None:
         "training",
         f"{machine}, {options.threads} threads. {date.today()}.\n",
         measure.paragraph(about),
-        measure.table(["workload", "", OURS, "from, to", PEER, "from, to", "ratio"], rows, words=2),
+        measure.table(["workload", "width", "", OURS, "from, to", PEER, "from, to", "ratio"], rows, words=3),
         measure.paragraph(
             f"Of {OURS}'s time, reading, cropping, flipping and normalizing images takes {data} at most, and the "
             f"optimizer's step {optimizer}."

@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import gans
+import language
 import measure
 import peers
 import plot
@@ -117,6 +118,39 @@ def test_every_workload_on_cifar_has_a_twin_in_python() -> None:
     assert {*training.TWINS, *gans.WORKLOADS} == {
         path.stem for path in (measure.ROOT / "trials/workloads").glob("cifar*.h")
     }
+
+
+def test_random_numbers_are_those_of_the_program() -> None:
+    random = language.Random()
+    random.state = 1234567
+    assert [random.next(), random.next()] == [6457827717110365317, 3203168211198807973]  # as published
+    assert sorted(random.permutation(9)) == list(range(9))
+    draws = [random.normal() for _ in range(2000)]
+    assert abs(sum(draws)) < 150 and 1800 < sum(x * x for x in draws) < 2200
+
+
+def test_batches_have_sentences_of_like_length_and_count_the_padding() -> None:
+    sentences = [[4] * n for n in (1, 5, 2, 5, 1)]
+    assert language.in_batches(sentences, sentences, [4, 3, 2, 0], 6) == [[4, 0], [2], [3]]
+
+
+def test_words_are_those_that_are_predicted_without_padding(tmp_path: Path) -> None:
+    def write(path: str, text: str) -> None:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    write("ptb/ptb.train.txt", "a b c\n" * 1000)
+    write("tinyshakespeare/input.txt", "abcd" * 2000)
+    for tongue in ("de", "en"):
+        write(f"multi30k/train.lc.norm.tok.{tongue}", "a b c\na b\na b c d\na a a a a\n")
+    _, words = language.lstm(1, 0.02, tmp_path, 4000, 1)
+    random = language.Random(1, 1, 0)
+    assert random.uniform() < 0.95 and words == 20 * int(70 + 5 * random.normal())
+    # Of 20 columns of 20 words all but the first word of each, and then the text begins anew.
+    assert language.lstm(1, 0.02, tmp_path, 400, 3)[1] == 3 * 20 * 19
+    assert language.gpt(0.1, tmp_path, 6000, 2)[1] == 2 * 32 * 128
+    assert language.translation(0.02, tmp_path, 4, 1)[1] == 4 + 3 + 5 + 6  # with the mark at the end
+    assert language.translation(0.02, tmp_path, 1, 1)[1] in (4, 3, 5, 6)
 
 
 def test_bars_lie_in_their_panels_in_order_of_their_times() -> None:
