@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <stdexcept>
@@ -20,7 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view magic = "adabelief checkpoint 1 ", suffix = ".checkpoint", part_suffix = ".checkpoint.part";
+constexpr std::string_view kind = "adabelief checkpoint ", magic = "adabelief checkpoint 1 ", suffix = ".checkpoint",
+                           part_suffix = ".checkpoint.part";
 constexpr std::size_t digits = 64;  // of SHA-256
 
 std::string sha256(std::string_view bytes) {
@@ -38,8 +41,8 @@ std::string message_of(const std::exception& error) {
 std::vector<std::pair<std::int64_t, fs::path>> files_of(const fs::path& folder, const std::string& run,
                                                         std::string_view suffix) {
   std::vector<std::pair<std::int64_t, fs::path>> all;
-  if (!fs::is_directory(folder)) return all;
-  for (const auto& entry : fs::directory_iterator(folder)) {
+  std::error_code gone;  // as by another trial's end; then there are none
+  for (const auto& entry : fs::directory_iterator(folder, gone)) {
     const std::string file = entry.path().filename().string();
     std::string_view name = file;
     if (!name.starts_with(run + ".") || !name.ends_with(suffix)) continue;
@@ -153,15 +156,27 @@ std::optional<Checkpoint> Checkpoints::load(const Json& config, Workload& worklo
     torch::serialize::InputArchive archive, kept;
     Checkpoint checkpoint;
     Json theirs;
+    std::ifstream in(path, std::ios::binary);
+    file.assign(std::istreambuf_iterator<char>(in), {});
+    if (!in.is_open() || in.bad()) throw Error(path.string() + ": cannot be read: " + std::strerror(errno));
+    if (!file.starts_with(kind)) {
+      note_(path.string() + ": left out: not a checkpoint of this program");
+      continue;
+    }
+    // What is whole but does not fit is the user's to decide upon: beginning anew would lose it.
+    const auto refuse = [&, &path = path](const std::string& why) {
+      throw Error(path.string() + ": " + why +
+                  "; go on with the program and the options that it began with, or give another --label or --out, or "
+                  "remove " +
+                  (folder_ / run_).string() + ".* to begin anew");
+    };
+    if (!file.starts_with(magic)) refuse("of another version of the program");
+    const auto bytes = std::string_view(file).substr(std::min(magic.size() + digits + 1, file.size()));
+    if (file.compare(magic.size(), digits, sha256(bytes)) != 0) {
+      note_(path.string() + ": left out: damaged or cut: its checksum is another");
+      continue;
+    }
     try {
-      std::ifstream in(path, std::ios::binary);
-      file.assign(std::istreambuf_iterator<char>(in), {});
-      const std::size_t start = magic.size() + digits + 1;
-      if (!file.starts_with(magic) || file.size() < start) throw std::runtime_error("not a checkpoint of this program");
-      const auto bytes = std::string_view(file).substr(start);
-      if (file.compare(magic.size(), digits, sha256(bytes)) != 0)
-        throw std::runtime_error("damaged or cut: its checksum is another");
-
       archive.load_from(bytes.data(), bytes.size());
       c10::IValue value;
       archive.read("step", value);
@@ -172,20 +187,11 @@ std::optional<Checkpoint> Checkpoints::load(const Json& config, Workload& worklo
       checkpoint.record = value.toStringRef();
       theirs = Json::parse(checkpoint.record.substr(0, checkpoint.record.find('\n')));
     } catch (const std::exception& error) {
-      note_(path.string() + ": left out: " + message_of(error));
-      continue;
+      refuse(message_of(error));
     }
-
-    // It is whole, so that what does not fit is the user's to decide: beginning anew would lose it.
-    const auto refuse = [&, &path = path](const std::string& why) {
-      throw Error(path.string() + ": of another trial: " + why +
-                  "; go on with the program and the options that it began with, or give another --label or --out, or "
-                  "remove " +
-                  (folder_ / run_).string() + ".* to begin anew");
-    };
     // Through text, as theirs went, for numbers of the same type.
     const Json ours = Json::parse(config.dump(-1, ' ', false, Json::error_handler_t::replace));
-    if (const std::string why = differences(theirs, ours); !why.empty()) refuse(why);
+    if (const std::string why = differences(theirs, ours); !why.empty()) refuse("of another trial: " + why);
     const auto weights = workload.parameters(), state = workload.state();
     std::vector<torch::Tensor> read;
     try {
@@ -194,7 +200,7 @@ std::optional<Checkpoint> Checkpoints::load(const Json& config, Workload& worklo
       archive.read("optimizer", kept);
       optimizer.load(kept);
     } catch (const std::exception& error) {
-      refuse(message_of(error));
+      refuse("of another trial: " + message_of(error));
     }
     for (std::size_t i = 0; i < read.size(); ++i) {
       (i < weights.size() ? weights[i] : state[i - weights.size()]).copy_(read[i]);

@@ -503,9 +503,10 @@ int compare(const CompareOptions& options) {
         if (e.state == Entry::crashed && stop_wanted()) e.state = Entry::stopped;
         if (e.state == Entry::stopped && !stop_wanted())
           e.state = Entry::crashed, e.why = "asked to stop from outside; --resume goes on";
-        // What the first trial refuses, such as a folder without data, all others would.
-        give_up |= e.refused && std::none_of(entries.begin(), entries.end(),
-                                             [](const Entry& other) { return other.done() || other.share > 0; });
+        // What the first trial refuses, such as a folder without data, all others would; but for its own checkpoint.
+        give_up |= e.refused && !fs::exists(folder / "checkpoints") &&
+                   std::none_of(entries.begin(), entries.end(),
+                                [](const Entry& other) { return other.done() || other.share > 0; });
         display.ended(entries, e, stop_wanted() ? 0 : time_left(entries, started));
       }
       display.draw(entries, stop_wanted() ? 0 : time_left(entries, started), false);

@@ -91,7 +91,11 @@ class Record {
       : path_(std::move(path)), part_(path_.string() + ".part"), out_(in_its_folder(part_), 0) {
     if (flock(out_.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
       throw Error(part_.string() + ": another adabelief is training it; wait, or give another --label or --out");
-    refuse_finished(path_);  // by another process, just now: what is open here may be its file
+    if (std::filesystem::exists(path_)) {  // by another process, just now: what is open here may be its file, or new
+      std::error_code ignored;
+      std::filesystem::remove(part_, ignored);
+      refuse_finished(path_);
+    }
   }
 
   // With these lines in place of those that are there.
