@@ -28,7 +28,7 @@ _TYPES = {
 _FORMS = {torch.bfloat16: StateType.BFLOAT16, torch.uint8: StateType.BITS8}
 _FLAGS = ("maximize", "foreach", "capturable", "differentiable", "fused", "state_dtype")
 
-_grad, _nbytes, _address = attrgetter("grad"), attrgetter("nbytes"), Tensor.data_ptr
+_grad, _nbytes, _shape, _address = attrgetter("grad"), attrgetter("nbytes"), attrgetter("shape"), Tensor.data_ptr
 
 
 class Fused:
@@ -76,7 +76,6 @@ class Fused:
         self._of_states = [itemgetter(name) for name in ("step", *rule.states)]
         self._kept = self._now()
         self._places = list(self._found())
-        self._sizes = list(map(Tensor.numel, self._params))
         self._flags = _flags(optimizer)
 
     def remember(self, optimizer: Optimizer) -> None:
@@ -96,6 +95,7 @@ class Fused:
             yield list(map(Tensor.stride, weights))
             yield list(map(Tensor.is_conj, weights))
         yield list(map(_address, weights))
+        yield list(map(_shape, weights))
         yield list(map(Tensor.is_contiguous, weights))
         yield list(map(_address, kept))
 
@@ -152,8 +152,6 @@ class Fused:
                     return True
             except (AttributeError, RuntimeError, TypeError):  # None, or no memory of numbers
                 pass
-        if self._sizes != list(map(Tensor.numel, self._params)):  # above, the gradients' bytes say so
-            return False
         self._gradients = [
             0 if grad is None else _address(self._beside(optimizer, param, here, grad))
             for param, here, grad in zip(self._params, self._here, grads, strict=True)

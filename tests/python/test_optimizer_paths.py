@@ -322,6 +322,23 @@ def test_a_weight_that_has_outgrown_its_states_is_refused_by_name(path: str, sta
     assert float(optimizer.state[head]["step"]) == 1 and float(optimizer.state[body]["step"]) == 2
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (6, 2)])
+def test_a_weight_of_another_shape_in_the_same_memory_is_refused_by_name(shape: tuple[int, int]) -> None:
+    weight = torch.nn.Parameter(torch.ones(4, 3))
+    optimizer = adabelief.AdaBelief([("head", weight)])
+    weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    whole = weight.data
+    weight.data = whole.view(-1)[: shape[0] * shape[1]].view(shape)
+    before = whole.clone()
+    with pytest.raises(RuntimeError, match=r"parameter 0 \(head\) is of shape \(4, 3\)"):  # the gradient
+        optimizer.step()
+    weight.grad = torch.ones_like(weight)
+    with pytest.raises(RuntimeError, match=r"parameter 0 \(head\) does not fit"):
+        optimizer.step()
+    assert torch.equal(whole, before)
+
+
 def test_states_of_8_bits_go_on_in_16_bits_and_as_doubles() -> None:
     def after(dtype: torch.dtype, state_dtype: torch.dtype | None) -> torch.Tensor:
         weight = torch.nn.Parameter(torch.zeros(8192))
