@@ -300,7 +300,7 @@ def translation(width: float, root: Path, train: int, steps: int) -> tuple[float
 
 @dataclass(frozen=True)
 class Language:
-    """A workload in Python, of this width, on so many words, characters or sentences: evaluations take as long."""
+    """A workload in Python, of this width, on so many words, characters or sentences, so that evaluations are short."""
 
     file: str
     width: float

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What is trained: a model, its data and its measure. A workload is one file in workloads/ with a struct of static
-// `name` and `summary`, made from a Setup; CMake finds it and compiles it by itself.
+// `name` and `summary`, made from a Setup; CMake finds it, and compiles eight as one file, so that what they name at
+// namespace scope must differ.
 #pragma once
 
 #include <torch/torch.h>
