@@ -10,7 +10,6 @@
 #include <charconv>
 #include <cstring>
 #include <fstream>
-#include <map>
 #include <stdexcept>
 
 #include "data/dataset.h"
@@ -62,34 +61,29 @@ const std::array surroundings{"version", "commit", "compiler", "torch", "machine
 // What else does not tell one trial from another: the time, and what follows from the rest.
 const std::array besides{"started", "command", "effective_eps"};
 
-// The configuration as {"options.lr": 0.001, ...}.
-std::map<std::string, Json> essence(Json config) {
+// The rest, as {"/options/lr": 0.001, ...}.
+Json essence(Json config) {
   for (const char* key : surroundings) config.erase(key);
   for (const char* key : besides) config.erase(key);
-  const Json flat = config.flatten();
-  std::map<std::string, Json> all;
-  for (const auto& [key, value] : flat.items()) {
-    std::string name = key.substr(1);
-    std::replace(name.begin(), name.end(), '/', '.');
-    all[name] = value;
-  }
-  return all;
+  return config.flatten();
 }
 
-// "threads is 2 there, 4 here", the first three such; empty where both are of one trial.
+// "options.lr is 0.001 there, 0.1 here", the first three such; empty where both are of one trial.
 std::string differences(const Json& theirs, const Json& ours) {
-  const auto there = essence(theirs), here = essence(ours);
-  std::map<std::string, Json> all = here;
-  all.insert(there.begin(), there.end());
-  const auto shown = [](const std::map<std::string, Json>& values, const std::string& key) {
-    const auto found = values.find(key);
-    return found == values.end() ? "not given" : found->second.dump();
+  const Json there = essence(theirs), here = essence(ours);
+  Json all = here;
+  all.update(there);
+  const auto shown = [](const Json& values, const std::string& key) {
+    return values.contains(key) ? values[key].dump() : "not given";
   };
   std::string text;
   int number = 0;
-  for (const auto& [key, _] : all) {
+  for (const auto& [key, _] : all.items()) {
     const std::string a = shown(there, key), b = shown(here, key);
-    if (a != b && ++number <= 3) text += (text.empty() ? "" : "; ") + key + " is " + a + " there, " + b + " here";
+    if (a == b || ++number > 3) continue;
+    std::string name = key.substr(1);
+    std::replace(name.begin(), name.end(), '/', '.');
+    text += (text.empty() ? "" : "; ") + name + " is " + a + " there, " + b + " here";
   }
   return text + (number > 3 ? "; and " + std::to_string(number - 3) + " more differ" : "");
 }
@@ -152,15 +146,12 @@ void Checkpoints::save(const Checkpoint& checkpoint, Workload& workload, const l
 std::optional<Checkpoint> Checkpoints::load(const Json& config, Workload& workload, libtorch::AnyOptimizer& optimizer) {
   const torch::NoGradGuard no_grad;
   for (const auto& [step, path] : files_of(folder_, run_, suffix)) {
-    std::string file;  // outlives the archive, which is read from it
-    torch::serialize::InputArchive archive, kept;
-    Checkpoint checkpoint;
-    Json theirs;
     std::ifstream in(path, std::ios::binary);
-    file.assign(std::istreambuf_iterator<char>(in), {});
-    if (!in.is_open() || in.bad()) throw Error(path.string() + ": cannot be read: " + std::strerror(errno));
+    if (!in) throw Error(path.string() + ": cannot be read: " + std::strerror(errno));
+    const std::string file{std::istreambuf_iterator<char>(in), {}};
+    const auto leave_out = [&, &path = path](const char* why) { note_(path.string() + ": left out: " + why); };
     if (!file.starts_with(kind)) {
-      note_(path.string() + ": left out: not a checkpoint of this program");
+      leave_out("not a checkpoint of this program");
       continue;
     }
     // What is whole but does not fit is the user's to decide upon: beginning anew would lose it.
@@ -173,9 +164,12 @@ std::optional<Checkpoint> Checkpoints::load(const Json& config, Workload& worklo
     if (!file.starts_with(magic)) refuse("of another version of the program");
     const auto bytes = std::string_view(file).substr(std::min(magic.size() + digits + 1, file.size()));
     if (file.compare(magic.size(), digits, sha256(bytes)) != 0) {
-      note_(path.string() + ": left out: damaged or cut: its checksum is another");
+      leave_out("damaged or cut: its checksum is another");
       continue;
     }
+    torch::serialize::InputArchive archive, kept;
+    Checkpoint checkpoint;
+    Json theirs;
     try {
       archive.load_from(bytes.data(), bytes.size());
       c10::IValue value;

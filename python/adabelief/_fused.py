@@ -259,21 +259,22 @@ def _convert(
     """Brings states into the form, type and layout that the plan is to find."""
     if not rule.states:
         return
-    if form is not StateType.BITS8 or any(_form(state[name]) is not form for name in rule.states):
-        if form is not StateType.BFLOAT16 or any(_form(state[name]) is StateType.BITS8 for name in rule.states):
-            full(library, rule, param, state)
-        dtype = torch.bfloat16 if form is StateType.BFLOAT16 else _path.arithmetic(param.dtype)
-        for name in rule.states:
-            s = state[name]
-            part = _path.local(rule, s, param)
-            fits = s.dtype == dtype and s.device == param.device and type(part) in (Tensor, Parameter)
-            if not fits or part.is_conj() or not _alike(_real(part), here):
-                like = torch.empty_like(param, dtype=dtype, memory_format=torch.preserve_format)
-                state[name] = like.detach().copy_(s)
-    else:
+    packed_before = [_form(state[name]) is StateType.BITS8 for name in rule.states]
+    if form is StateType.BITS8 and all(packed_before):
         for name in rule.states:
             state[name] = state[name].cpu().contiguous()
-    if form is StateType.BITS8 and _form(state[rule.states[0]]) is not form:
+        return
+    if form is not StateType.BFLOAT16 or any(packed_before):
+        full(library, rule, param, state)
+    dtype = torch.bfloat16 if form is StateType.BFLOAT16 else _path.arithmetic(param.dtype)
+    for name in rule.states:
+        s = state[name]
+        part = _path.local(rule, s, param)
+        fits = s.dtype == dtype and s.device == param.device and type(part) in (Tensor, Parameter)
+        if not fits or part.is_conj() or not _alike(_real(part), here):
+            like = torch.empty_like(param, dtype=dtype, memory_format=torch.preserve_format)
+            state[name] = like.detach().copy_(s)
+    if form is StateType.BITS8:
         packed = [torch.zeros(size, dtype=torch.uint8, device="cpu") for _ in rule.states]
         plan = _plan_of(library, rule, here, form, packed)
         for name, bits in zip(rule.states, packed, strict=True):
