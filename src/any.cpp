@@ -234,6 +234,10 @@ AnyOptimizer::Tensor AnyOptimizer::place(Weights weights, std::size_t group) con
     throw std::invalid_argument(std::string(rule_->name) + ": weights of " + plural(weights.size, "element") +
                                 " at no address");
   }
+  if (weights.size > cpu::max_elements) {
+    throw std::invalid_argument(std::string(rule_->name) + ": a tensor has at most " +
+                                plural(cpu::max_elements, "element") + ", got " + std::to_string(weights.size));
+  }
   if (storage_.states != StateType::full && weights.type == Type::float64) {
     throw std::invalid_argument(std::string(rule_->name) + ": states in " +
                                 std::string(state_type_names[int(storage_.states)]) +

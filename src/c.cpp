@@ -237,6 +237,8 @@ adabelief_status adabelief_add_group(adabelief_optimizer* optimizer, const adabe
 adabelief_status adabelief_state_form(int32_t states, int32_t type, size_t n, int32_t* state, size_t* bytes) {
   return guarded([&] {
     const Type of = type_at(type);
+    if (n > cpu::max_elements)
+      refuse("n must be at most " + std::to_string(cpu::max_elements) + ", got " + std::to_string(n));
     const StateType form = Storage{one_of<StateType>(states, state_type_names, "form of states")}.states_of(of, n);
     if (state != nullptr) *state = static_cast<std::int32_t>(form);
     if (bytes != nullptr) *bytes = cpu::state_bytes(form, of, n);
@@ -259,7 +261,8 @@ adabelief_status adabelief_add(adabelief_optimizer* optimizer, const adabelief_t
     }
     const std::size_t tensors = all.shapes.size() + 1;  // room first, so that nothing fails after the tensor is there
     all.shapes.reserve(tensors), all.gradients.reserve(tensors), all.counters.reserve(tensors);
-    if (t.states[0] == nullptr) {
+    const bool stateless = all.optimizer.options().rule().states.empty();  // the caller may have the rest alone
+    if (t.states[0] == nullptr && !(stateless && t.rest != nullptr)) {
       all.optimizer.add(weights, t.group);
     } else {
       StateMemory memory{{}, t.rest};

@@ -202,6 +202,49 @@ TEST(C, StatesOfTheCallersGiveTheBitsOfTheLibrarysInEveryFormAndGoOnInAnotherOpt
   }
 }
 
+TEST(C, WhatExactWeightsKeepMayBeTheCallersOfARuleWithoutStatesToo) {
+  const adabelief_storage exact{ADABELIEF_FULL, ADABELIEF_EXACT, 0};
+  for (const RuleInfo* rule : rules()) {
+    const std::string name(rule->name);
+    constexpr std::size_t n = 100;
+    std::vector<std::uint16_t> x(n, 0x3f80), x2 = x;
+    const std::vector<float> g = ramp(n, 0.1F);
+    adabelief_tensor tensor{};
+    tensor.n = n, tensor.type = ADABELIEF_BFLOAT16, tensor.gradient_type = ADABELIEF_FLOAT32;
+    const Handle theirs = create(name.c_str(), {}, &exact);
+    tensor.weights = x2.data();
+    add(theirs, tensor);
+    Mine mine(name.c_str(), ADABELIEF_FULL, ADABELIEF_BFLOAT16, n);
+    tensor.weights = x.data();
+    tensor = mine.with(tensor);
+    for (int t = 0; t < 6; ++t) {
+      const Handle ours = create(name.c_str(), {}, &exact);
+      add(ours, tensor);
+      step(ours, {g.data()});
+      step(theirs, {g.data()});
+    }
+    EXPECT_EQ(x, x2) << name;
+    EXPECT_NE(mine.rest, std::vector<std::int16_t>(n)) << name;
+  }
+}
+
+TEST(C, ThreadsMayEachHaveAnOptimizer) {
+  const auto train = [](unsigned seed) {
+    std::vector<float> x = ramp(50'000, 1);
+    const Handle c = create("adabelief");
+    EXPECT_EQ(adabelief_set_threads(c.get(), 1), ADABELIEF_OK);
+    add(c, floats(x));
+    for (unsigned t = 0; t < 50; ++t) step(c, {ramp(x.size(), 0.01F * float(seed + t)).data()});
+    return x;
+  };
+  std::vector<std::vector<float>> alone, together(4);
+  for (unsigned i = 0; i < together.size(); ++i) alone.push_back(train(i));
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < together.size(); ++i) threads.emplace_back([&, i] { together[i] = train(i); });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(together, alone);
+}
+
 TEST(C, ATensorWithoutGradientIsLeftAsItIsWithItsCount) {
   std::vector<float> x = ramp(10, 1), y = x, g = ramp(10, 0.1F);
   const std::vector<float> before = x;

@@ -39,21 +39,27 @@ struct RuleName {
 /// A number inside a range, far from the usual defaults.
 inline double inside(const Interval& range) { return range.low + 0.3 * std::min(1.0, range.high - range.low); }
 
+/// All options that are numbers, moved.
+inline Settings moved(const RuleInfo& rule) {
+  Settings all;
+  for (const OptionInfo& option : rule.options) {
+    if (!option.is_bool && option.choices.empty()) all.emplace_back(std::string(option.name), inside(option.range));
+  }
+  return all;
+}
+
 /// The defaults, the presets, all numbers moved, each bool turned, each choice, and each kind of weight decay.
 inline std::vector<Settings> variants(const RuleInfo& rule) {
   std::vector<Settings> all{{}};
   for (const PresetInfo& preset : rule.presets) all.push_back({{"preset", std::string(preset.name)}});
-  Settings moved;
   for (const OptionInfo& option : rule.options) {
     if (option.is_bool) {
       all.push_back({{std::string(option.name), 1 - option.value}});
     } else if (!option.choices.empty()) {
       for (const auto choice : option.choices) all.push_back({{std::string(option.name), std::string(choice)}});
-    } else {
-      moved.emplace_back(std::string(option.name), inside(option.range));
     }
   }
-  all.push_back(moved);
+  all.push_back(moved(rule));
   for (const auto kind : decay_names) all.push_back({{"weight_decay", 0.01}, {"decay", std::string(kind)}});
   return all;
 }

@@ -174,6 +174,19 @@ TEST(Fold, ClipsByANormThatIsNotFiniteAsTorchDoes) {
   }
 }
 
+TEST(Fold, TakesADoubleWhoseSquareIsNotFiniteForNotFinite) {
+  const std::vector<double> large{1e200, 1};
+  for (const bool skips : {true, false}) {
+    std::vector<double> x{1, 1};
+    AnyOptimizer optimizer = make("sgd", {{"lr", 1}, {"momentum", 0}});
+    optimizer.add(x);
+    optimizer.fold({.skip_nonfinite = skips, .max_norm = 1});
+    optimizer.step(large);
+    EXPECT_EQ(optimizer.folded().skipped(), skips);
+    EXPECT_EQ(x, (std::vector<double>{1, 1}));  // by a norm that is infinite, gradients are cut to 0
+  }
+}
+
 TEST(Fold, RefusesNumbersOutOfTheirRangesAndKeepsWhatWasThere) {
   AnyOptimizer optimizer = make("adabelief");
   optimizer.fold({.max_norm = 2});

@@ -303,20 +303,27 @@ TEST(Step, TakesNothingOverFromTheStepBefore) {
 TEST(Step, AllocatesNothing) {
 #if defined(ADABELIEF_COUNTS_ALLOCATIONS)
   for (const RuleInfo* rule : rules()) {
-    auto x = values<float>(100'000, 1), y = values<float>(10, 2);
-    const auto g = values<float>(100'000, 3), h = values<float>(10, 4);
-    AnyOptimizer optimizer{Options(*rule, {{"weight_decay", 0.01}})};
-    optimizer.add_group(Options(*rule));
-    optimizer.add(x);
-    optimizer.add(y, 1);
-    const Gradient all[]{g, h}, one[]{g, {}};
-    for (const Fold& fold : {Fold{}, Fold{.skip_nonfinite = true, .max_norm = 1}}) {
-      optimizer.fold(fold);
-      optimizer.step(all);  // OpenMP starts its threads
-      const long before = allocations;
-      EXPECT_GT(before, 0);
-      for (int t = 0; t < 5; ++t) optimizer.step(t % 2 == 0 ? all : one);
-      EXPECT_EQ(allocations - before, 0) << rule->name;
+    for (const StateType states : {StateType::full, StateType::bfloat16, StateType::bits8}) {
+      auto x = values<float>(100'000, 1), y = values<float>(10, 2);
+      std::vector<std::uint16_t> z(5000, 0x3f80);
+      auto g = values<float>(100'000, 3), h = values<float>(10, 4), k = values<float>(5000, 5);
+      AnyOptimizer optimizer{Options(*rule, {{"weight_decay", 0.01}}), {.states = states, .weights = Rounding::exact}};
+      optimizer.add_group(Options(*rule));
+      optimizer.add(x);
+      optimizer.add(y, 1);
+      optimizer.add(Weights(z.data(), z.size(), Type::bfloat16));
+      const Gradient all[]{g, h, k}, one[]{g, {}, {}};
+      for (const Fold& fold : {Fold{}, Fold{.skip_nonfinite = true, .max_norm = 1}, Fold{.zero_gradients = true}}) {
+        optimizer.fold(fold);
+        optimizer.step(all);  // OpenMP starts its threads
+        EXPECT_GT(allocations, 0);
+        for (int t = 0; t < 5; ++t) {
+          optimizer.set(optimizer.options().values());
+          const long before = allocations;
+          optimizer.step(t % 2 == 0 ? all : one);
+          EXPECT_EQ(allocations, before) << rule->name << " " << state_type_names[int(states)];
+        }
+      }
     }
   }
 #else
@@ -454,6 +461,31 @@ TEST(Cpu, TakesEachElementOnceWhateverTheTensorsAndThreads) {
       }
     }
   }
+}
+
+TEST(Cpu, CutsATensorOfMoreThanEightBillionElementsIntoPartsThatMeet) {
+  static std::vector<std::pair<std::size_t, std::size_t>> seen;
+  seen.clear();
+  std::vector<cpu::Job> jobs(1);
+  jobs[0].kernel = [](const cpu::Job&, std::size_t begin, std::size_t end) { seen.emplace_back(begin, end); };
+  jobs[0].n = (std::size_t{1} << 33) + 5;
+  const cpu::Executor executor{[] { return 7; }, cpu::serial.run};
+  cpu::run(jobs, executor);
+  ASSERT_EQ(seen.size(), 7);
+  std::size_t end = 0;
+  for (const auto& [from, to] : seen) {
+    EXPECT_EQ(from, end);
+    EXPECT_NEAR(double(to - from), double(jobs[0].n) / 7, 256);
+    end = to;
+  }
+  EXPECT_EQ(end, jobs[0].n);
+}
+
+TEST(AnyOptimizer, RefusesMoreElementsThanMemoryHolds) {
+  float x = 0;
+  AnyOptimizer optimizer = make("adabelief");
+  EXPECT_EQ(message<std::invalid_argument>([&] { optimizer.add(Weights(&x, std::size_t{1} << 62, Type::float32)); }),
+            "adabelief: a tensor has at most 1152921504606846975 elements, got 4611686018427387904");
 }
 
 Options of(const char* rule, const Settings& settings = {}) { return Options(find_rule(rule), settings); }

@@ -39,17 +39,21 @@ Halves rounded(const std::vector<float>& numbers, Type type, Rounding rounding, 
 }
 
 TEST(Storage, EveryHalfIsReadAsItsValue) {
+  const Restore restore;
   for (const Type type : {Type::bfloat16, Type::float16}) {
     Halves g(65536);
     std::iota(g.begin(), g.end(), std::uint16_t(0));
-    std::vector<float> x(g.size());
-    AnyOptimizer optimizer = make("sgd", {{"lr", 1}, {"momentum", 0}});
-    optimizer.add(x);
-    optimizer.step(Gradient(g.data(), g.size(), type));
-    for (std::size_t i = 0; i < g.size(); ++i) {
-      const double expected = -value(g[i], type);
-      ASSERT_TRUE(std::isfinite(expected) ? double(x[i]) == expected : !std::isfinite(x[i]))
-          << type_names[int(type)] << " " << i;
+    for (const cpu::Isa isa : instruction_sets()) {
+      cpu::use(isa);
+      std::vector<float> x(g.size());
+      AnyOptimizer optimizer = make("sgd", {{"lr", 1}, {"momentum", 0}});
+      optimizer.add(x);
+      optimizer.step(Gradient(g.data(), g.size(), type));
+      for (std::size_t i = 0; i < g.size(); ++i) {
+        const double expected = -value(g[i], type);
+        ASSERT_TRUE(std::isfinite(expected) ? double(x[i]) == expected : !std::isfinite(x[i]))
+            << type_names[int(type)] << " " << i << " by " << testing::PrintToString(isa);
+      }
     }
   }
 }
@@ -211,18 +215,25 @@ TYPED_TEST(StorageOfEveryRule, ExactHalvesFollowTheFloatsBitForBit) {
 
 TYPED_TEST(StorageOfEveryRule, HasTheSameBitsOnEveryInstructionSetAndThread) {
   const Restore restore;
-  for (const Storage& storage : {Storage{.states = StateType::bfloat16, .weights = Rounding::stochastic},
-                                 Storage{.states = StateType::bits8, .weights = Rounding::exact}}) {
-    const auto run = [&](const cpu::Executor& executor) {
-      Halves x = rounded(values<float>(40'007, 1), Type::bfloat16, Rounding::nearest), small(100);
+  struct Case {
+    Type type;
+    Storage storage;
+  };
+  for (const auto& [type, storage] :
+       {Case{Type::bfloat16, {.states = StateType::bfloat16, .weights = Rounding::stochastic}},
+        Case{Type::bfloat16, {.states = StateType::bits8, .weights = Rounding::exact}},
+        Case{Type::float16, {.states = StateType::bits8, .weights = Rounding::stochastic}},
+        Case{Type::float16, {.states = StateType::bfloat16, .weights = Rounding::exact}}}) {
+    const auto run = [&, type = type, &storage = storage](const cpu::Executor& executor) {
+      Halves x = rounded(values<float>(40'007, 1), type, Rounding::nearest), small(100);
       AnyOptimizer optimizer{Options(this->info(), {{"weight_decay", 0.01}}), storage};
       optimizer.use(executor);
-      optimizer.add(halves(small, Type::bfloat16));
-      optimizer.add(halves(x, Type::bfloat16));
+      optimizer.add(halves(small, type));
+      optimizer.add(halves(x, type));
       optimizer.fold({.max_norm = 1});
       for (unsigned t = 1; t <= 5; ++t) {
-        const Halves g = rounded(values<float>(x.size(), 100 + t), Type::bfloat16, Rounding::nearest);
-        optimizer.step({Gradient(values<float>(100, t)), Gradient(g.data(), g.size(), Type::bfloat16)});
+        const Halves g = rounded(values<float>(x.size(), 100 + t), type, Rounding::nearest);
+        optimizer.step({Gradient(values<float>(100, t)), Gradient(g.data(), g.size(), type)});
       }
       std::ostringstream out;
       optimizer.save(out);

@@ -130,6 +130,9 @@ struct Job {
 /// not.
 double gradient_squares(std::span<const Job> jobs, const Executor& executor) noexcept;
 
+/// Elements of a tensor: no memory holds more doubles.
+inline constexpr std::size_t max_elements = std::numeric_limits<std::ptrdiff_t>::max() / sizeof(double);
+
 /// A state of 8 bits is a code for each element of whole groups, then a head of 16 bits for each group.
 inline constexpr std::size_t group = 256;
 constexpr std::size_t codes_of(std::size_t n) { return (n + group - 1) / group * group; }

@@ -10,7 +10,7 @@ namespace adabelief {
 
 /// You et al., ICLR 2020, arXiv:1904.00962, Algorithm 2, with phi the identity and a ratio of 1 where a norm is 0. The
 /// paper's weight decay is lambda, a part of the direction; the options weight_decay and decay, which every rule has,
-/// act outside of it. The defaults are those of the paper's BERT.
+/// act outside of it. Betas, eps and lambda are those of the paper's BERT; its lr depends on the batch.
 struct LAMB final {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-6, lambda = 1e-2;
 

@@ -8,8 +8,8 @@
 
 namespace adabelief {
 
-/// Chen et al., NeurIPS 2023, arXiv:2302.06675, Algorithm 2. Betas are the paper's, lr is that of the authors'
-/// optimizers in optax, timm and lion-pytorch. The paper's weight decay is decoupled.
+/// Chen et al., NeurIPS 2023, arXiv:2302.06675, Algorithm 2. Betas are the paper's, lr is the default of
+/// timm and lion-pytorch. The paper's weight decay is decoupled.
 struct Lion final {
   double lr = 1e-4, beta1 = 0.9, beta2 = 0.99;
 

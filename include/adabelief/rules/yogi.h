@@ -10,8 +10,8 @@ namespace adabelief {
 
 /// Zaheer et al., NeurIPS 2018, Adaptive Methods for Nonconvex Optimization, Algorithm 2, with Adam's bias corrections
 /// as in every framework. lr and eps are the paper's. m and v start at initial_accumulator: 0, or the 1e-6 of
-/// torch_optimizer, pytorch_optimizer, optax and TensorFlow Addons, with which the AdaBelief paper's runs were made; m
-/// starts there too, so that a weight without a gradient then moves a little, and always downwards.
+/// torch_optimizer, pytorch_optimizer and optax, with which the AdaBelief paper's runs were made; m starts there too,
+/// so that a weight without a gradient then moves a little, and always downwards.
 struct Yogi final {
   double lr = 1e-2, beta1 = 0.9, beta2 = 0.999, eps = 1e-3, initial_accumulator = 0;
 
@@ -30,10 +30,11 @@ struct Yogi final {
   }
 
   static constexpr auto presets() {
-    return std::array{
-        Preset<Yogi>{"torch_optimizer",
-                     "torch_optimizer, pytorch_optimizer and optax, and with it the AdaBelief paper's runs",
-                     {.initial_accumulator = 1e-6}}};
+    return std::array{Preset<Yogi>{
+        "torch_optimizer",
+        "torch_optimizer, optax and, without its decoupled decay, pytorch_optimizer; so are the AdaBelief paper's "
+        "runs",
+        {.initial_accumulator = 1e-6}}};
   }
 
   template <class S>

@@ -134,7 +134,7 @@ class AdaBelief(Optimizer):
             pytorch-0.1.0: adabelief-pytorch 0.1.0; coupled weight decay has no effect there: leave it at 0
             pytorch-0.2.1: adabelief-pytorch 0.2.0 and 0.2.1
             tensorflow-0.2.1: adabelief-tf 0.2.1 and TensorFlow Addons
-            optax: optax.adabelief, where eps_root is eps
+            optax: optax.adabelief, where eps_root is eps; a decay is that of add_decayed_weights after it
             timm: timm.optim.AdaBelief
             ensmallen: ens::AdaBelief
             slim: adabelief-slim 0.0.1, whose s gets no eps

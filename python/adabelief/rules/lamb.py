@@ -57,7 +57,7 @@ class LAMB(Optimizer):
 
     You et al., ICLR 2020, arXiv:1904.00962, Algorithm 2, with phi the identity and a ratio of 1 where a norm is 0. The
     paper's weight decay is lambda, a part of the direction; the options weight_decay and decay, which every rule has,
-    act outside of it. The defaults are those of the paper's BERT.
+    act outside of it. Betas, eps and lambda are those of the paper's BERT; its lr depends on the batch.
 
     Args:
         params: the weights, or groups of them with options of their own

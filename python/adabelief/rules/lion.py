@@ -45,8 +45,8 @@ RULE = Rule(
 class Lion(Optimizer):
     """Lion: step by the sign of the momentum.
 
-    Chen et al., NeurIPS 2023, arXiv:2302.06675, Algorithm 2. Betas are the paper's, lr is that of the authors'
-    optimizers in optax, timm and lion-pytorch. The paper's weight decay is decoupled.
+    Chen et al., NeurIPS 2023, arXiv:2302.06675, Algorithm 2. Betas are the paper's, lr is the default of timm and
+    lion-pytorch. The paper's weight decay is decoupled.
 
     Args:
         params: the weights, or groups of them with options of their own

@@ -65,8 +65,8 @@ class Yogi(Optimizer):
 
     Zaheer et al., NeurIPS 2018, Adaptive Methods for Nonconvex Optimization, Algorithm 2, with Adam's bias corrections
     as in every framework. lr and eps are the paper's. m and v start at initial_accumulator: 0, or the 1e-6 of
-    torch_optimizer, pytorch_optimizer, optax and TensorFlow Addons, with which the AdaBelief paper's runs were made; m
-    starts there too, so that a weight without a gradient then moves a little, and always downwards.
+    torch_optimizer, pytorch_optimizer and optax, with which the AdaBelief paper's runs were made; m starts there too,
+    so that a weight without a gradient then moves a little, and always downwards.
 
     Args:
         params: the weights, or groups of them with options of their own
@@ -76,7 +76,8 @@ class Yogi(Optimizer):
         initial_accumulator: m and v before step 1 (0)
         weight_decay: strength of the weight decay (0)
         preset: an implementation whose options are those not given here:
-            torch_optimizer: torch_optimizer, pytorch_optimizer and optax, and with it the AdaBelief paper's runs
+            torch_optimizer: torch_optimizer, optax and, without its decoupled decay, pytorch_optimizer; so are the
+                AdaBelief paper's runs
 
     What all rules have is told by :class:`adabelief.Optimizer`.
     """
