@@ -86,6 +86,15 @@ TEST(Text, RareWordsAreUnknownAndFrequentOnesComeFirst) {
   EXPECT_EQ(corpus.test.references, std::vector<std::string>{"f"});
 }
 
+TEST(Text, TwoLanguagesMayHaveOneVocabulary) {
+  const std::vector<std::string> texts{"b a\na c", "a x\n", "b\n", "d a\nb d\n", "d\n", "f\n"};
+  const data::ParallelCorpus corpus = data::pairs(texts, 2, true);
+  EXPECT_EQ(corpus.source_vocabulary, (std::vector<std::string>{"<pad>", "<unk>", "<s>", "</s>", "a", "b", "d"}));
+  EXPECT_EQ(corpus.target_vocabulary, corpus.source_vocabulary);
+  EXPECT_EQ(corpus.train.source, (std::vector<Tokens>{{5, 4}, {4, 1}}));
+  EXPECT_EQ(corpus.train.target, (std::vector<Tokens>{{6, 4}, {5, 6}}));
+}
+
 TEST(Text, LinesMayEndAsOnWindows) {
   const std::vector<std::string> texts{"a b\r\n", "a\r\n", "b\r\n\r\na", "c d\r\n", "c\r\n", "c d\r\n\r\nd"};
   const data::ParallelCorpus corpus = data::pairs(texts, 1);
@@ -348,6 +357,10 @@ TEST(Transformer, OfIwsltItHasAsManyWeightsAsFairseqs) {
   // each layer of the decoder; fairseq logs 39469056 for its 8,848 and 6,632 pieces.
   const Transformer model(TransformerOptions{.source_words = 8848, .target_words = 6632, .padding = 0});
   EXPECT_EQ(weights(*model), 39'469'056);
+  // The authors': one embedding of what both languages have, and two layer norms more.
+  TransformerOptions joined{.source_words = 10152, .target_words = 10152, .padding = 0};
+  joined.norm_first = joined.joined_vocabulary = true;
+  EXPECT_EQ(weights(*Transformer(joined)), 39'469'056 - (8848 + 6632 - 10152) * 512 + 4 * 512);
 }
 
 TEST(Transformer, ItsEncoderEqualsTorchs) {
@@ -376,14 +389,76 @@ TEST(Transformer, ItsEncoderEqualsTorchs) {
   const torch::Tensor x = torch::randn({3, 5, 16});
   torch::Tensor padding = torch::zeros({3, 5}, torch::kBool);
   padding[1][4] = true;
-  const torch::Tensor y = ours->forward(x, ours->self->memory(x), padding.logical_not().view({3, 1, 1, 5}), false);
+  const torch::Tensor y = ours->forward(x, ours->memory(x), padding.logical_not().view({3, 1, 1, 5}), false);
   const torch::Tensor z = theirs->forward(x.transpose(0, 1), {}, padding).transpose(0, 1);
   expect_close(y, z, 1e-5);
 }
 
-TEST(Transformer, WordByWordItEqualsAllAtOnceAndPaddingIsNotSeen) {
+TEST(Transformer, WithLayerNormBeforeEachPartItsLayerIsTorchsParts) {
   torch::manual_seed(1);
-  Transformer model(small(30));
+  TransformerOptions options = small(30);
+  options.norm_first = true;
+  TransformerLayer ours(options, true);
+  ours->eval();
+  const torch::NoGradGuard no_grad;
+  for (auto& p : ours->parameters()) p.normal_(0, 0.3);
+  const auto of = ours->named_parameters();
+  const auto norm = [&](const std::string& name, const torch::Tensor& x) {
+    return torch::layer_norm(x, {16}, of[name + ".weight"], of[name + ".bias"]);
+  };
+  const auto attention = [&](const std::string& name, const torch::Tensor& x, const torch::Tensor& seen, bool causal) {
+    torch::nn::MultiheadAttention theirs(torch::nn::MultiheadAttentionOptions(16, 2));
+    const auto packed = theirs->named_parameters();
+    for (const std::string kind : {"weight", "bias"}) {
+      auto parts = packed["in_proj_" + kind].chunk(3);
+      parts[0].copy_(of[name + ".query." + kind]);
+      parts[1].copy_(of[name + ".key." + kind]);
+      parts[2].copy_(of[name + ".value." + kind]);
+      packed["out_proj." + kind].copy_(of[name + ".out." + kind]);
+    }
+    const torch::Tensor hidden = causal ? torch::full({5, 5}, -INFINITY).triu(1) : torch::Tensor();
+    const auto rows = [](const torch::Tensor& t) { return t.transpose(0, 1); };
+    return rows(std::get<0>(theirs->forward(rows(x), rows(seen), rows(seen), {}, false, hidden)));
+  };
+  const auto linear = [&](const std::string& name, const torch::Tensor& x) {
+    return torch::linear(x, of[name + ".weight"], of[name + ".bias"]);
+  };
+  const torch::Tensor x = torch::randn({3, 5, 16}), source = torch::randn({3, 4, 16});
+  torch::Tensor z = norm("self_norm", x);
+  z = x + attention("self", z, z, true);
+  z = z + attention("cross", norm("cross_norm", z), source, false);
+  z = z + linear("down", torch::relu(linear("up", norm("norm", z))));
+  expect_close(ours->forward(x, ours->memory(x), {}, true, ours->cross->memory(source)), z, 1e-5);
+}
+
+TEST(Transformer, EachDropoutIsOfTrainingAlone) {
+  torch::manual_seed(1);
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor x = torch::randn({3, 5, 16});
+  for (double TransformerOptions::*share :
+       {&TransformerOptions::dropout, &TransformerOptions::attention_dropout, &TransformerOptions::inner_dropout}) {
+    TransformerOptions options = small(30);
+    options.dropout = 0;
+    for (const double p : {0., 0.5}) {
+      options.*share = p;
+      TransformerLayer layer(options, false);
+      const auto out = [&] { return layer->forward(x, layer->memory(x), {}, false); };
+      layer->eval();
+      const torch::Tensor all = out();
+      layer->train();
+      EXPECT_EQ(torch::equal(out(), all), p == 0);
+    }
+  }
+}
+
+struct TransformerOfEachKind : testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(NormFirst, TransformerOfEachKind, testing::Bool());
+
+TEST_P(TransformerOfEachKind, WordByWordItEqualsAllAtOnceAndPaddingIsNotSeen) {
+  torch::manual_seed(1);
+  TransformerOptions options = small(30);
+  options.norm_first = options.joined_vocabulary = GetParam();
+  Transformer model(options);
   model->eval();
   const torch::NoGradGuard no_grad;
   const torch::Tensor source = torch::randint(4, 30, {3, 6}, torch::kInt64),

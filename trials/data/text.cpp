@@ -206,9 +206,11 @@ Corpus load_tiny_shakespeare(const fs::path& data_root) {
   return corpus;
 }
 
-ParallelCorpus pairs(std::span<const std::string> texts, int minimum) {
+ParallelCorpus pairs(std::span<const std::string> texts, int minimum, bool joined) {
   ParallelCorpus corpus;
-  Vocabulary source = frequent(texts[0], minimum), target = frequent(texts[3], minimum);
+  const std::string both = joined ? texts[0] + '\n' + texts[3] : "";
+  Vocabulary source = frequent(joined ? both : texts[0], minimum),
+             target = joined ? source : frequent(texts[3], minimum);
   const std::array parts{&corpus.train, &corpus.valid, &corpus.test};
   for (std::size_t part = 0; part < parts.size(); ++part) {
     Pairs& of = *parts[part];
@@ -228,10 +230,10 @@ ParallelCorpus pairs(std::span<const std::string> texts, int minimum) {
 
 namespace {
 
-ParallelCorpus load_pairs(const TextFiles& files, const fs::path& data_root, int minimum) {
+ParallelCorpus load_pairs(const TextFiles& files, const fs::path& data_root, int minimum, bool joined = false) {
   const Texts texts = read_texts(files, data_root);
   try {
-    ParallelCorpus corpus = pairs(texts.contents, minimum);
+    ParallelCorpus corpus = pairs(texts.contents, minimum, joined);
     corpus.sha256 = texts.sha256;
     return corpus;
   } catch (const std::invalid_argument& e) {
@@ -260,7 +262,7 @@ ParallelCorpus load_iwslt14(const fs::path& data_root) {
   static constexpr std::array<std::string_view, 6> files{"train.de", "valid.de", "test.de",
                                                          "train.en", "valid.en", "test.en"};
   return load_pairs({"iwslt14", files, "run fairseq's examples/translation/prepare-iwslt14.sh, which writes them"},
-                    data_root, 1);
+                    data_root, 1, true);
 }
 
 }  // namespace adabelief::trials::data

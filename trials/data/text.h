@@ -68,14 +68,16 @@ enum Mark : std::int32_t { padding = 0, unknown_word = 1, begin = 2, end = 3 };
 
 /// From files of one sentence a line: train, valid and test of the source, then of the target. Words seen fewer than
 /// `minimum` times in the training part are unknown_word; the others are numbered from the most frequent on, equals in
-/// the order of their bytes. Throws std::invalid_argument where the two languages have different numbers of lines.
-ParallelCorpus pairs(std::span<const std::string> texts, int minimum);
+/// the order of their bytes. `joined`: both languages have one vocabulary, of the words of both. Throws
+/// std::invalid_argument where the two languages have different numbers of lines.
+ParallelCorpus pairs(std::span<const std::string> texts, int minimum, bool joined = false);
 
 /// Multi30k, German to English, lower-cased and tokenized; words seen once are unknown. Throws where the numbers of
 /// sentences aren't those that are published.
 ParallelCorpus load_multi30k(const std::filesystem::path& data_root);
 
-/// IWSLT 2014, German to English, as fairseq's prepare-iwslt14.sh writes it: {train,valid,test}.{de,en} of BPE pieces.
+/// IWSLT 2014, German to English, as fairseq's prepare-iwslt14.sh writes it: {train,valid,test}.{de,en} of BPE pieces;
+/// one vocabulary.
 ParallelCorpus load_iwslt14(const std::filesystem::path& data_root);
 
 }  // namespace adabelief::trials::data

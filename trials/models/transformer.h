@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The transformer with encoder and decoder: Vaswani et al. 2017, arXiv:1706.03762; sizes, dropout and initialization as
-// fairseq's transformer_iwslt_de_en.
+// fairseq's transformer_iwslt_de_en, or with norm_first its transformer_iwslt_de_en_v2.
 #pragma once
 
 #include <torch/torch.h>
@@ -17,7 +17,11 @@ namespace adabelief::trials {
 struct TransformerOptions {
   std::int64_t source_words, target_words, padding;  ///< padding: the id that stands for no word, in both vocabularies
   std::int64_t width = 512, inner = 1024, heads = 4, layers = 6;
-  double dropout = 0.3;
+  double dropout = 0.3;          ///< of embeddings, and of what each part of a layer adds to its input
+  double attention_dropout = 0;  ///< of attention's weights
+  double inner_dropout = 0;      ///< after relu
+  bool norm_first = false;  ///< layer norm of each part's input, and of the last outputs, not of each part's output
+  bool joined_vocabulary = false;  ///< of both languages, with one embedding
 };
 
 /// A linear layer as fairseq starts it: Xavier's uniform law, no bias at first.
@@ -30,7 +34,7 @@ inline torch::nn::Linear xavier_linear(std::int64_t in, std::int64_t out, double
 
 /// Attention of several heads.
 struct AttentionImpl : torch::nn::Module {
-  AttentionImpl(std::int64_t width, std::int64_t heads) : heads_(heads) {
+  AttentionImpl(std::int64_t width, std::int64_t heads, double dropout) : heads_(heads), dropout_(dropout) {
     const double gain = std::sqrt(0.5);
     query_ = register_module("query", xavier_linear(width, width, gain));
     key_ = register_module("key", xavier_linear(width, width, gain));
@@ -48,8 +52,8 @@ struct AttentionImpl : torch::nn::Module {
   /// causal: query t looks at 0 ... t.
   torch::Tensor forward(const torch::Tensor& x, const Memory& memory, const torch::Tensor& mask, bool causal) {
     const std::optional<torch::Tensor> given = mask.defined() ? std::optional(mask) : std::nullopt;
-    const torch::Tensor mixed =
-        torch::scaled_dot_product_attention(in_heads(query_(x)), memory.keys, memory.values, given, 0, causal);
+    const torch::Tensor mixed = torch::scaled_dot_product_attention(in_heads(query_(x)), memory.keys, memory.values,
+                                                                    given, is_training() ? dropout_ : 0, causal);
     return out_(mixed.transpose(1, 2).reshape(x.sizes()));
   }
 
@@ -59,40 +63,53 @@ struct AttentionImpl : torch::nn::Module {
   }
 
   std::int64_t heads_;
+  double dropout_;
   torch::nn::Linear query_{nullptr}, key_{nullptr}, value_{nullptr}, out_{nullptr};
 };
 TORCH_MODULE(Attention);
 
-/// A layer of the encoder, or with `crosses` of the decoder. Each part is added to its input, and layer norm follows.
+inline torch::nn::LayerNorm layer_norm(const TransformerOptions& options) {
+  return torch::nn::LayerNorm(torch::nn::LayerNormOptions({options.width}));
+}
+
+/// A layer of the encoder, or with `crosses` of the decoder. Each part is added to its input, and layer norm follows or
+/// comes before it.
 struct TransformerLayerImpl : torch::nn::Module {
-  TransformerLayerImpl(const TransformerOptions& o, bool crosses) : dropout_(o.dropout) {
-    const auto norm = [&] { return torch::nn::LayerNorm(torch::nn::LayerNormOptions({o.width})); };
-    self = register_module("self", Attention(o.width, o.heads));
-    self_norm_ = register_module("self_norm", norm());
+  TransformerLayerImpl(const TransformerOptions& o, bool crosses) : options_(o) {
+    self = register_module("self", Attention(o.width, o.heads, o.attention_dropout));
+    self_norm_ = register_module("self_norm", layer_norm(o));
     if (crosses) {
-      cross = register_module("cross", Attention(o.width, o.heads));
-      cross_norm_ = register_module("cross_norm", norm());
+      cross = register_module("cross", Attention(o.width, o.heads, o.attention_dropout));
+      cross_norm_ = register_module("cross_norm", layer_norm(o));
     }
     up_ = register_module("up", xavier_linear(o.width, o.inner));
     down_ = register_module("down", xavier_linear(o.inner, o.width));
-    norm_ = register_module("norm", norm());
+    norm_ = register_module("norm", layer_norm(o));
   }
+
+  /// Of the layer's own input x (N, T, width).
+  AttentionImpl::Memory memory(const torch::Tensor& x) { return self->memory(options_.norm_first ? self_norm_(x) : x); }
 
   /// x (N, T, width); own: what x may look at in its own sequence, under own_mask or causally; other: what the decoder
   /// looks at in the encoder's output, under other_mask.
   torch::Tensor forward(torch::Tensor x, const AttentionImpl::Memory& own, const torch::Tensor& own_mask, bool causal,
                         const AttentionImpl::Memory& other = {}, const torch::Tensor& other_mask = {}) {
-    x = self_norm_(x + dropped(self->forward(x, own, own_mask, causal)));
-    if (cross) x = cross_norm_(x + dropped(cross->forward(x, other, other_mask, false)));
-    return norm_(x + dropped(down_(torch::relu(up_(x)))));
+    const auto add = [&](torch::nn::LayerNorm& norm, const auto& part) {
+      const torch::Tensor added = dropped(part(options_.norm_first ? norm(x) : x), options_.dropout);
+      x = options_.norm_first ? x + added : norm(x + added);
+    };
+    add(self_norm_, [&](const torch::Tensor& h) { return self->forward(h, own, own_mask, causal); });
+    if (cross) add(cross_norm_, [&](const torch::Tensor& h) { return cross->forward(h, other, other_mask, false); });
+    add(norm_, [&](const torch::Tensor& h) { return down_(dropped(torch::relu(up_(h)), options_.inner_dropout)); });
+    return x;
   }
 
   Attention self{nullptr}, cross{nullptr};
 
  private:
-  torch::Tensor dropped(const torch::Tensor& x) const { return torch::dropout(x, dropout_, is_training()); }
+  torch::Tensor dropped(const torch::Tensor& x, double share) const { return torch::dropout(x, share, is_training()); }
 
-  double dropout_;
+  TransformerOptions options_;
   torch::nn::LayerNorm self_norm_{nullptr}, cross_norm_{nullptr}, norm_{nullptr};
   torch::nn::Linear up_{nullptr}, down_{nullptr};
 };
@@ -101,11 +118,16 @@ TORCH_MODULE(TransformerLayer);
 /// The decoder's embedding and softmax share their weights.
 struct TransformerImpl : torch::nn::Module {
   explicit TransformerImpl(const TransformerOptions& options) : options_(options) {
-    source_ = embedding("source", options.source_words);
+    if (!options.joined_vocabulary) source_ = embedding("source", options.source_words);
     target_ = embedding("target", options.target_words);
+    if (options.joined_vocabulary) source_ = target_;
     for (std::int64_t l = 0; l < options.layers; ++l) {
       encoder_.push_back(register_module("encoder" + std::to_string(l), TransformerLayer(options, false)));
       decoder_.push_back(register_module("decoder" + std::to_string(l), TransformerLayer(options, true)));
+    }
+    if (options.norm_first) {
+      encoder_norm_ = register_module("encoder_norm", layer_norm(options));
+      decoder_norm_ = register_module("decoder_norm", layer_norm(options));
     }
   }
 
@@ -127,7 +149,8 @@ struct TransformerImpl : torch::nn::Module {
   Source encode(const torch::Tensor& source) {
     Source seen{{}, source.ne(options_.padding).view({source.size(0), 1, 1, -1})};
     torch::Tensor x = embed(source_, source, 0);
-    for (auto& layer : encoder_) x = layer->forward(x, layer->self->memory(x), seen.mask, false);
+    for (auto& layer : encoder_) x = layer->forward(x, layer->memory(x), seen.mask, false);
+    if (encoder_norm_) x = encoder_norm_(x);
     for (auto& layer : decoder_) seen.layers.push_back(layer->cross->memory(x));
     return seen;
   }
@@ -138,9 +161,9 @@ struct TransformerImpl : torch::nn::Module {
     torch::Tensor x = embed(target_, target, 0);
     for (std::size_t l = 0; l < decoder_.size(); ++l) {
       auto& layer = decoder_[l];
-      x = layer->forward(x, layer->self->memory(x), {}, true, source.layers[l], source.mask);
+      x = layer->forward(x, layer->memory(x), {}, true, source.layers[l], source.mask);
     }
-    return x;
+    return decoder_norm_ ? decoder_norm_(x) : x;
   }
 
   /// The next words (N) of N translations whose earlier words `past` remembers, one entry a layer, empty at first.
@@ -151,11 +174,12 @@ struct TransformerImpl : torch::nn::Module {
     past.resize(decoder_.size());
     for (std::size_t l = 0; l < decoder_.size(); ++l) {
       auto& layer = decoder_[l];
-      const auto [keys, values] = layer->self->memory(x);
+      const auto [keys, values] = layer->memory(x);
       past[l].keys = past[l].keys.defined() ? torch::cat({past[l].keys, keys}, 2) : keys;
       past[l].values = past[l].values.defined() ? torch::cat({past[l].values, values}, 2) : values;
       x = layer->forward(x, past[l], {}, false, source.layers[l], source.mask);
     }
+    if (decoder_norm_) x = decoder_norm_(x);
     return torch::linear(x.squeeze(1), target_);
   }
 
@@ -190,6 +214,7 @@ struct TransformerImpl : torch::nn::Module {
   TransformerOptions options_;
   torch::Tensor source_, target_;
   std::vector<TransformerLayer> encoder_, decoder_;
+  torch::nn::LayerNorm encoder_norm_{nullptr}, decoder_norm_{nullptr};
 };
 TORCH_MODULE(Transformer);
 

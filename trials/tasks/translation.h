@@ -25,7 +25,8 @@ namespace adabelief::trials {
 /// another order each epoch; label smoothing of 0.1. The loss is a word's cross-entropy without smoothing.
 class Translation : public Workload {
  public:
-  Translation(const Setup& setup, std::string name, data::ParallelCorpus corpus)
+  /// `options` without sizes and words.
+  Translation(const Setup& setup, std::string name, data::ParallelCorpus corpus, TransformerOptions options = {})
       : name_(std::move(name)),
         corpus_(std::move(corpus)),
         seed_(static_cast<std::uint64_t>(setup.seed)),
@@ -42,12 +43,12 @@ class Translation : public Workload {
       const std::size_t keep = std::max<std::size_t>(1, part->source.size() * wanted / all);
       part->source.resize(keep), part->target.resize(keep), part->references.resize(keep);
     }
-    model_ =
-        Transformer(TransformerOptions{.source_words = std::ssize(corpus_.source_vocabulary),
-                                       .target_words = std::ssize(corpus_.target_vocabulary),
-                                       .padding = data::padding,
-                                       .width = 8 * scaled(64, setup.width),  // which the heads and positions divide
-                                       .inner = scaled(1024, setup.width)});
+    options.source_words = std::ssize(corpus_.source_vocabulary);
+    options.target_words = std::ssize(corpus_.target_vocabulary);
+    options.padding = data::padding;
+    options.width = 8 * scaled(64, setup.width);  // which the heads and positions divide
+    options.inner = scaled(1024, setup.width);
+    model_ = Transformer(options);
     tuning_ = setup.tuning;
   }
 
@@ -72,8 +73,7 @@ class Translation : public Workload {
 
   Evaluation evaluate() override {
     const auto [valid, valid_bleu] = measure(corpus_.valid);
-    if (tuning_) return {.loss = valid, .metric = valid_bleu};
-    const auto [test, test_bleu] = measure(corpus_.test);
+    const auto [test, test_bleu] = tuning_ ? std::pair(valid, valid_bleu) : measure(corpus_.test);
     return {.loss = test, .metric = test_bleu, .valid_loss = valid, .valid_metric = valid_bleu};
   }
 
