@@ -232,8 +232,10 @@ TYPED_TEST(EveryGan, MeasuresOverNamedFeaturesAndShowsTenColumns) {
   const Workload::Evaluation e = made.workload->evaluate();
   EXPECT_TRUE(std::isfinite(e.loss));
   EXPECT_GT(e.metric, 0);
-  ASSERT_EQ(e.more.size(), 1u);
+  ASSERT_EQ(e.more.size(), 2u);
   EXPECT_EQ(e.more[0].first, "KID");
+  EXPECT_EQ(e.more[1].first, "spread");
+  EXPECT_GT(e.more[1].second, 0);
   const auto samples = made.workload->samples();
   EXPECT_EQ(samples.images.size(0), 100);
   EXPECT_EQ(samples.images.scalar_type(), torch::kUInt8);

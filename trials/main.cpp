@@ -148,7 +148,14 @@ int train(TrainOptions o) {
   const bool named = !o.run.folder.empty();
   if (!named) o.run.folder = o.run.resume ? unfinished_run(o.trial) : new_run_folder(o.trial.workload);
   const bool json = o.progress == "json", live = !json && !o.quiet && terminal::live(1);
-  if (json) prctl(PR_SET_PDEATHSIG, SIGTERM);  // a trial of a comparison ends with it, however that ended
+  if (json) {  // a trial of a comparison ends with it, however that ended, but by a checkpoint and not by its pipe
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    signal(SIGPIPE, SIG_IGN);
+  }
+  const auto tell = [](const Json& line) {  // whoever still listens
+    std::fputs((line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stdout);
+    std::fflush(stdout);
+  };
   catch_stop_signals(!json);
 
   const Clock started;
@@ -158,10 +165,7 @@ int train(TrainOptions o) {
   terminal::Board board(1);
   o.run.stop = stop_wanted;
   o.run.note = [&](const std::string& note) {
-    if (json) {
-      fmt::print("{}\n", Json{{"note", note}}.dump(-1, ' ', false, Json::error_handler_t::replace));
-      std::fflush(stdout);
-    }
+    if (json) tell({{"note", note}});
     fmt::print(stderr, "adabelief: {}\n", note);
   };
   o.run.report = [&](const Progress& p) {
@@ -174,8 +178,7 @@ int train(TrainOptions o) {
       line["metric"] = p.metric ? Json(*p.metric) : Json();
       line["metric_name"] = p.metric_name;
       line["unit"] = p.unit;
-      fmt::print("{}\n", line.dump());
-      std::fflush(stdout);
+      tell(line);
       metric_shown = p.metric.value_or(NAN);
       return;
     }
@@ -201,12 +204,11 @@ int train(TrainOptions o) {
   try {
     outcome = run(o.trial, o.run);
   } catch (const std::exception& error) {  // the log may lie on the full disk that it would tell of
-    const Json failed{{"status", "failed"}, {"reason", error.what()}};
-    if (json) fmt::print("{}\n", failed.dump(-1, ' ', false, Json::error_handler_t::replace));
+    if (json) tell({{"status", "failed"}, {"reason", error.what()}});
     throw;
   }
   if (json) {
-    fmt::print("{}\n", Json{{"status", outcome.status}, {"reason", outcome.reason}}.dump());
+    tell({{"status", outcome.status}, {"reason", outcome.reason}});
     return 0;
   }
   if (outcome.status == "stopped") {

@@ -64,9 +64,11 @@ std::optional<Chosen> choose(const std::vector<Trial>& trials, const std::filesy
       if (!line.is_object()) continue;
       const std::string type = line.value("type", "");
       if (type == "config") higher = line["metric"]["better"] == "higher";
-      if (type == "evaluation") {  // the validation metric, where the workload has one beside
-        const Json value = line.value("valid_metric", line["test_metric"]);
-        metric = value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
+      if (type == "evaluation") {
+        const bool picks = line.contains("valid_metric");
+        const Json value = line[picks ? "valid_metric" : "test_metric"];
+        const std::optional<double> now = value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
+        if (!picks || !metric || (now && (higher ? *now > *metric : *now < *metric))) metric = now;
       }
       if (type == "end") finished = line["status"] == "finished";
     }

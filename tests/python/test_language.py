@@ -61,9 +61,44 @@ def test_a_language_workload_learns_and_repeats_exactly(tmp_path: Path, corpora:
 def test_tuning_looks_at_no_test_data(tmp_path: Path, corpora: Path, workload: str) -> None:
     words = [workload, "--rule", "adam", "--steps", "1", "--data", str(corpora), *SMALL[workload].split()]
     plain, tuning = record(tmp_path / "a", *words)[-2], record(tmp_path / "b", *words, "--tuning")[-2]
-    assert "valid_loss" not in tuning
     if workload != "shakespeare_gpt":  # which has no validation part: one is taken from training
-        assert (tuning["test_loss"], tuning["test_metric"]) == (plain["valid_loss"], plain["valid_metric"])
+        for part in ("test", "valid"):
+            assert [tuning[f"{part}_{what}"] for what in ("loss", "metric")] == [
+                plain[f"valid_{what}"] for what in ("loss", "metric")
+            ]
+
+
+TUNED = """title = "Tuned"
+workload = "words_lstm3"
+seeds = [1]
+epochs = 8
+batch = 4
+width = 0.05
+
+[tuning]
+trials = 3
+
+[[rules]]
+label = "SGD"
+rule = "sgd"
+options = { momentum = 0 }
+search = { lr = [5, 100, "log"] }
+"""
+
+
+def test_where_validation_picks_the_epoch_tuning_chooses_by_the_best(tmp_path: Path, corpora: Path) -> None:
+    (tmp_path / "mini.toml").write_text(TUNED)
+    words = ["compare", "mini.toml", "--tune", "--quiet", "--out", "out", "--data", str(corpora)]
+    done = subprocess.run([str(PROGRAM), *words], check=False, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (chosen,) = json.loads((tmp_path / "out" / "experiment.json").read_text())["tuning"]["chosen"]
+    curves = []
+    for point in (1, 2, 3):
+        lines = (tmp_path / "out" / "tuning" / "records" / f"sgd-t{point:02}-s0.jsonl").read_text().splitlines()
+        curves.append([line["valid_metric"] for line in evaluations([json.loads(line) for line in lines])])
+    best = [min(curve) for curve in curves]
+    assert (chosen["metric"], chosen["point"]) == (min(best), best.index(min(best)) + 1)
+    assert chosen["metric"] < min(curve[-1] for curve in curves)
 
 
 def test_averages_begin_when_validation_gets_worse_and_leave_training_alone(tmp_path: Path, corpora: Path) -> None:

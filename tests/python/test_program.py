@@ -1113,9 +1113,12 @@ def test_trials_end_with_a_killed_comparison_and_resume_goes_on(here: Here, whol
     wait_for((out / "records" / "adam-s1.jsonl.part").exists)
     assert len(trials_of(process.pid)) == 2
     trials = children(process.pid)  # and the report that follows them
+    parts = [out / "records" / f"{name}-s1.jsonl.part" for name in ("adabelief", "adam")]
+    wait_for(lambda: all(part.exists() and part.read_text().count('"evaluation"') > 1 for part in parts), 60)
     process.kill()
     process.communicate(timeout=10)
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in trials), 10)
+    assert len(list((out / "checkpoints").glob("*.checkpoint"))) == 2  # of each trial: nothing is lost
 
     plan = json.loads((out / "experiment.json").read_text())
     plan["toml"] = MINI  # back to few steps, for the test's own time

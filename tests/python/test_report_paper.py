@@ -241,8 +241,8 @@ def test_where_lower_is_better_a_lower_metric_is_a_gain(tmp_path: Path, a: list[
 @pytest.mark.parametrize(
     ("metric", "curves", "lost"),
     [
-        ({"name": "FID", "unit": "", "better": "lower"}, ([90.0, 20.0, 26.0], [90.0, 20.0, 20.0]), [6.0, 0.0]),
-        ({"name": "accuracy", "unit": "%", "better": "higher"}, ([10.0, 80.0, 77.0], [10.0, 70.0, 69.0]), [3.0, 1.0]),
+        ({"name": "FID", "unit": "", "better": "lower"}, ([90.0, 20.0, 26.0], [90.0, 20.0, 20.0]), [30.0, 0.0]),
+        ({"name": "accuracy", "unit": "%", "better": "higher"}, ([10.0, 80.0, 77.0], [10.0, 70.0, 69.0]), [3.75, 100 / 70]),
     ],
 )
 def test_a_setback_is_what_was_lost_since_the_best(tmp_path: Path, metric: Any, curves: Any, lost: list[float]) -> None:
@@ -255,7 +255,7 @@ def test_a_setback_is_what_was_lost_since_the_best(tmp_path: Path, metric: Any, 
     ((_, verdict, basis),) = Table.of(section).verdicts
     assert [verdict.rule.mean, verdict.versus.mean] == pytest.approx(lost)
     assert verdict.gain.mean == pytest.approx(lost[1] - lost[0]) and verdict.state == "not supported"
-    assert "the last behind the best: A" in basis
+    assert "the last behind the best, in % of that: A" in basis and " %; A worse by " in basis
 
 
 def test_one_seed_decides_nothing(tmp_path: Path) -> None:
@@ -314,6 +314,32 @@ def test_a_rival_that_did_not_learn_decides_nothing(
     write_finals(tmp_path, "A", [80.0, 81.1, 81.9])
     for seed, of in enumerate(losses, 1):
         with_losses(write_record(tmp_path, "B", seed, [10.0, 20.0, 10.0]), *of)
+    ((_, verdict, basis),) = Table.of(sections_of(tmp_path)[0]).verdicts
+    assert verdict.state == state and told in basis and ("did not learn" in basis) == bool(told)
+
+
+def with_spread(path: Path, last: float) -> None:
+    """The record with a spread of the fakes at each evaluation, 1 but at the last."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    evaluations = [line for line in lines if line["type"] == "evaluation"]
+    for line in evaluations:
+        line["more"] = {"spread": last if line is evaluations[-1] else 1.0}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("spreads", "state", "told"),
+    [([0.0, 0.04, 0.5], "undecided", "2 of 3 trials of B did not learn, with fakes that are nearly all the same"),
+     ([0.04, 0.06, 0.5], "supported", "1 of 3"), ([0.06, 0.5, 1.1], "supported", "")],
+)  # fmt: skip
+def test_a_generator_whose_fakes_are_all_the_same_did_not_learn(
+    tmp_path: Path, spreads: list[float], state: str, told: str
+) -> None:
+    metric = {"name": "FID", "unit": "", "better": "higher", "split": ""}
+    write_plan(tmp_path, ["A", "B"], [1, 2, 3], baseline="B", claims=[CLAIM])
+    write_finals(tmp_path, "A", [80.0, 81.1, 81.9], metric=metric)
+    for seed, spread in enumerate(spreads, 1):
+        with_spread(write_record(tmp_path, "B", seed, [10.0, 20.0, 10.0], metric=metric), spread)
     ((_, verdict, basis),) = Table.of(sections_of(tmp_path)[0]).verdicts
     assert verdict.state == state and told in basis and ("did not learn" in basis) == bool(told)
 

@@ -174,7 +174,10 @@ def follow(folders: list[Path], out: Path) -> None:
 
     pause, seen = PAUSE, 0.0
     while not select.select([sys.stdin], [], [], pause)[0]:
-        newest = max((p.stat().st_mtime for f in folders for p in f.rglob("*.jsonl*")), default=0.0)
+        try:
+            newest = max((p.stat().st_mtime for f in folders for p in f.rglob("*.jsonl*")), default=0.0)
+        except FileNotFoundError:  # a record was renamed, or a folder removed, since it was listed
+            continue
         if newest > seen:
             before, seen = time.process_time(), newest
             made(max(5, round(pause)))

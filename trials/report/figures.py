@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from records import Section, Trial
-from stats import curve, validation
+from stats import curve, outcome
 from table import Table, number, plus_minus
 
 Json = dict[str, Any]
@@ -218,12 +218,13 @@ def tuning(section: Section, metric_title: str) -> list[Json]:
             own = sorted((t for t in trials if t.label == label), key=lambda t: t.config["options"].get(name, 0))
             group = {"type": "scatter", "legendgroup": label, "name": label, "mode": "markers"}
             ended = [t for t in own if t.status == "finished"]
-            best = (max if section.better == "higher" else min)(ended, key=validation, default=None)
+            reached = {t.run: outcome(t, section.better) for t in ended}
+            best = (max if section.better == "higher" else min)(ended, key=lambda t: reached[t.run], default=None)
             told = [", ".join(f"{k} {v}" for k, v in t.config["options"].items()) for t in own]
             alone = sum(label in labels_ for labels_ in varied.values()) == 1
             seen = {
                 "x": [t.config["options"].get(name) for t in ended],
-                "y": [validation(t) for t in ended],
+                "y": [reached[t.run] for t in ended],
                 "text": [text for t, text in zip(own, told, strict=True) if t in ended],
                 "hovertemplate": f"%{{y:.4g}}<br>%{{text}}<extra>{label}</extra>",
                 "mode": "lines+markers" if alone else "markers",

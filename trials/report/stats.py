@@ -96,19 +96,14 @@ def counted(trial: Trial, better: str) -> Evaluation:
 
 
 def outcome(trial: Trial, better: str) -> float:
-    """The test metric with which a finished trial counts."""
+    """The test metric with which a finished trial counts; of a search's, on the data that take the test data's place."""
     return counted(trial, better).test_metric
 
 
 def setback(trial: Trial, better: str) -> float:
-    """How much worse a finished trial ended than it had been at its best: 0 where training was stable to the end."""
-    return abs(trial.final - best(trial, better))
-
-
-def validation(trial: Trial) -> float:
-    """What a finished trial of a search is chosen by; such a trial may have no test data, only a validation split."""
-    last = trial.evaluations[-1]
-    return last.test_metric if last.valid_metric is None else last.valid_metric
+    """By how many % of its best a finished trial ended worse than that: 0 where training was stable to the end."""
+    top = best(trial, better)
+    return 100 * abs(trial.final - top) / abs(top) if top else math.nan
 
 
 def mean_train_loss(trial: Trial) -> float:
@@ -124,6 +119,7 @@ def mean_train_loss(trial: Trial) -> float:
 
 
 FALL = 0.01  # the share of its loss that a trial must lose to have learned
+SPREAD = 0.05  # the share of the images' variance that what a generator makes must have
 
 
 def untaught(section: Section, label: str) -> tuple[int, int]:
@@ -131,13 +127,16 @@ def untaught(section: Section, label: str) -> tuple[int, int]:
 
     To guess the same of everything loses a few thousandths of the loss where classes are equally frequent: the first
     weights guess at random. So a trial that did not learn may well end below its beginning. Of text, where frequencies
-    alone take a third off the loss, only trials that hardly moved are found. A generator, which makes samples, may learn
-    while its loss rises.
+    alone take a third off the loss, only trials that hardly moved are found. A generator may learn while its loss rises:
+    it did not where at the end all that it makes is nearly the same, by the spread that its record tells.
     """
     lost = total = 0
-    for trial in section.of(label, "finished") if section.split else ():
+    for trial in section.of(label, "finished"):
         first, *rest = trial.evaluations
-        if first.step == 0 and first.test_loss and first.test_loss > 0 and not trial.samples:
+        if "spread" in trial.evaluations[-1].more:
+            total += 1
+            lost += trial.evaluations[-1].more["spread"] < SPREAD
+        elif section.split and first.step == 0 and first.test_loss and first.test_loss > 0 and not trial.samples:
             losses = [loss for e in rest for loss in (e.train_loss, e.test_loss) if loss is not None]
             total += 1
             lost += min(losses, default=math.inf) > (1 - FALL) * first.test_loss

@@ -17,7 +17,7 @@ from typing import Any
 
 from published import Source, Value
 from records import Section, Trial
-from stats import FALL, Estimate, Summary, Verdict, judge, paired_difference, summarize
+from stats import FALL, SPREAD, Estimate, Summary, Verdict, judge, paired_difference, summarize
 
 
 def number(value: float | None, like: float | None = None, signed: bool = False) -> str:
@@ -313,13 +313,13 @@ class Table:
     def _basis(self, verdict: Verdict) -> str:
         """The numbers behind a verdict."""
         claim, gain = verdict.claim, verdict.gain
-        train = claim["metric"] == "train loss"
-        unit = f" {self.unit}" if self.unit and not train else ""
+        own = {"train loss": "", "setback": "%"}.get(claim["metric"], self.unit)
+        unit = f" {own}" if own else ""
         points = " points" if unit == " %" else unit
         measure = {
             "test": f"{self.outcome} {self.measured}",
             "best test": f"best {self.measured}",
-            "setback": f"{self.measured}, the last behind the best",
+            "setback": f"{self.measured}, the last behind the best, in % of that",
         }
         measure = measure.get(claim["metric"], "train loss, mean over the training")
         like = next((abs(e.mean) for e in (verdict.rule, verdict.versus) if e), 1.0)
@@ -341,10 +341,10 @@ class Table:
                 told.append(f"{lost} of {trials} trials of {label} diverged")
         if verdict.untaught[0]:
             idle, trials = verdict.untaught
-            told.append(
-                f"{idle} of {trials} trials of {claim['versus']} did not learn, with less than {100 * FALL:g} % off "
-                "the loss of step 0"
-            )
+            why = f"with less than {100 * FALL:g} % off the loss of step 0"
+            if any("spread" in row.more for row in self.rows):
+                why = f"with fakes that are nearly all the same (a spread below {SPREAD:g})"
+            told.append(f"{idle} of {trials} trials of {claim['versus']} did not learn, {why}")
         need = number(verdict.threshold, like, True) if verdict.threshold else "0"
         return f"{'; '.join(told)}. The claim is a gain above {need}{points}."
 

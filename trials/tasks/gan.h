@@ -34,6 +34,7 @@ struct GanOptions {
   std::int64_t fakes;  ///< an evaluation's; a trial of less width or images has 1,000 or its number of images at most
   /// Their distance is to the test images, not to the training images; in tuning to those held back.
   bool against_test;
+  std::int64_t evaluations = 10;  ///< after step 0, at equal distances; in a trial of less width or images ten
 };
 
 /// A trial's step is a step of the critic or of the generator, six of which see five batches. Gradients are of the one
@@ -62,7 +63,10 @@ class Gan : public Workload {
     if (batch_ > used() || batch_ < 2)
       throw std::invalid_argument("batch must lie in [2, " + std::to_string(used()) + "], got " +
                                   std::to_string(batch_));
-    if (setup.width < 1 || setup.train > 0) options_.fakes = std::min<std::int64_t>({options_.fakes, 1000, used()});
+    if (setup.width < 1 || setup.train > 0) {
+      options_.fakes = std::min<std::int64_t>({options_.fakes, 1000, used()});
+      options_.evaluations = 10;
+    }
     const std::string part = setup.tuning ? "valid-" : options_.against_test ? "test-" : "train-";
     const auto kept = cached("moments-" + features_.sha256.substr(0, 16) + "-" + images_.sha256.substr(0, 16) + "-" +
                                  part + std::to_string(options_.side),
@@ -113,14 +117,14 @@ class Gan : public Workload {
     return critic_loss_.item<double>();
   }
 
-  /// Ten times in a trial.
   bool evaluates_after(std::int64_t t) override {
-    const std::int64_t steps = steps_per_epoch() * epochs();
-    return t * 10 / steps != (t - 1) * 10 / steps;
+    const std::int64_t steps = steps_per_epoch() * epochs(), n = options_.evaluations;
+    return t * n / steps != (t - 1) * n / steps;
   }
 
-  /// FID and KID of fakes from the same latent vectors each time; the loss is the critic's on test images and fakes. In
-  /// tuning the last tenth of a permutation of the training images is held back and takes the test images' place.
+  /// FID and KID of fakes from the same latent vectors each time, and their spread: the variance of their features as a
+  /// share of the images', 0 where all fakes are the same. The loss is the critic's on test images and fakes. In tuning
+  /// the last tenth of a permutation of the training images is held back and takes the test images' place.
   Evaluation evaluate() override {
     const torch::NoGradGuard no_grad;
     generator().eval();
@@ -138,9 +142,10 @@ class Gan : public Workload {
       moments.add(f);
       if (first < kernel_rows) kept.push_back(f);
     }
-    Evaluation evaluation{
-        loss, frechet_distance(moments.mean(), moments.covariance(), reference_mean_, reference_covariance_)};
+    const torch::Tensor covariance = moments.covariance();
+    Evaluation evaluation{loss, frechet_distance(moments.mean(), covariance, reference_mean_, reference_covariance_)};
     evaluation.more.emplace_back("KID", kernel_distance(torch::cat(kept), reference_features_));
+    evaluation.more.emplace_back("spread", (covariance.trace() / reference_covariance_.trace()).item<double>());
     return evaluation;
   }
 

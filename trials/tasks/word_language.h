@@ -88,12 +88,11 @@ class WordLanguage : public Workload {
 
   Evaluation evaluate() override {
     if (average_) average_->exchange();
-    const double valid = loss_on(valid_), test = test_.defined() ? loss_on(test_) : 0;
+    const double valid = loss_on(valid_), test = test_.defined() ? loss_on(test_) : valid;  // none in tuning
     if (average_) {
       average_->exchange();
       if (trained_) average_->saw(valid);
     }
-    if (!test_.defined()) return {.loss = valid, .metric = std::exp(valid)};
     return {.loss = test, .metric = std::exp(test), .valid_loss = valid, .valid_metric = std::exp(valid)};
   }
 

@@ -8,8 +8,8 @@
 namespace adabelief::trials {
 
 /// As in the AdaBelief paper's runs with PyTorch-StudioGAN: of each class its own images, hinge loss, flips, 100,000
-/// steps of the generator, FID against the test images. Real images and fakes go through the discriminator as one
-/// batch, so that a step of it has one step of power iteration.
+/// steps of the generator, FID against the test images after every 2,000 of them. Real images and fakes go through the
+/// discriminator as one batch, so that a step of it has one step of power iteration.
 struct Cifar10Sngan final : Gan {
   static constexpr std::string_view name = "cifar10_sngan";
   static constexpr std::string_view summary = "CIFAR-10 by a spectrally normalized GAN (AdaBelief paper, table 3)";
@@ -23,7 +23,8 @@ struct Cifar10Sngan final : Gan {
              .generator_turn = 5,
              .flip = true,
              .fakes = 10'000,
-             .against_test = true}),
+             .against_test = true,
+             .evaluations = 50}),
         generator_(128, scaled(256, setup.width), 10),
         discriminator_(scaled(128, setup.width), 10) {
     lay_out();
