@@ -108,7 +108,8 @@ def timm_adabelief(shape: Shape) -> Timer:
             spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
             spec.submodule_search_locations.append(str(path))
             sys.modules[name] = importlib.util.module_from_spec(spec)
-    return optimizer("timm.optim.adabelief:AdaBelief", eps=1e-8, rectify=False)(shape)
+    # Decoupled, it would multiply the weights at a decay of 0 too.
+    return optimizer("timm.optim.adabelief:AdaBelief", eps=1e-8, rectify=False, decoupled_decay=False)(shape)
 
 
 def optax_adabelief(shape: Shape) -> Timer:
@@ -173,7 +174,7 @@ PEERS = [
         ["--no-build-isolation"],  # its set-up imports torch
     ),
     Entry(
-        "torchao AdamW8bit",
+        "torchao AdamW8bit, blocks of 32",
         ADAMW + EIGHT,
         bytes8(32, 4),
         # Its usual blocks of 256 divide neither 25,000,000 nor 100,000: it would keep a state of float32.

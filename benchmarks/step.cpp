@@ -59,6 +59,9 @@ class Arrays {
   std::vector<std::span<T>> spans_;
 };
 
+// Weights from which a fork and join are worth their time, to the core and to torch's operations alike.
+constexpr std::size_t worth_a_fork = 32768;
+
 Sizes weights_and_gradients(const Sizes& sizes) {
   Sizes both;
   for (const std::size_t n : sizes) both.resize(both.size() + 2, n);
@@ -113,6 +116,7 @@ void stored(benchmark::State& state, const Sizes& sizes, Type type, Storage stor
 // A scaled loss, clipping by the norm of all gradients, and AdaBelief's step: folded into the step, or each by itself
 // as torch does it, the first two over the gradients.
 void clipped(benchmark::State& state, const Sizes& sizes, bool folded) {
+  const bool forks = total(sizes) >= worth_a_fork;
   const Arrays<float> arrays(weights_and_gradients(sizes));
   AnyOptimizer optimizer = make("adabelief");
   std::vector<Gradient> gradients;
@@ -126,7 +130,7 @@ void clipped(benchmark::State& state, const Sizes& sizes, bool folded) {
   for (auto _ : state) {
     if (!folded) {
       const auto multiply = [&](float by) {
-#pragma omp parallel
+#pragma omp parallel if (forks)
         for (std::size_t k = 0; k < sizes.size(); ++k) {
           float* const g = arrays[2 * k + 1];
 #pragma omp for simd nowait
@@ -135,7 +139,7 @@ void clipped(benchmark::State& state, const Sizes& sizes, bool folded) {
       };
       multiply(scale);
       float squares = 0;
-#pragma omp parallel
+#pragma omp parallel if (forks)
       for (std::size_t k = 0; k < sizes.size(); ++k) {
         const float* const g = arrays[2 * k + 1];
 #pragma omp for simd reduction(+ : squares) nowait
@@ -208,7 +212,7 @@ void plain(benchmark::State& state, const Sizes& sizes, std::size_t arrays_moved
   const Arrays<T> arrays(Sizes(5, n));
   const std::array<T*, 5> all{arrays[0], arrays[1], arrays[2], arrays[3], arrays[4]};
   for (auto _ : state) {
-#pragma omp parallel
+#pragma omp parallel if (n >= worth_a_fork)
     {
       const auto threads = static_cast<std::size_t>(omp_get_num_threads());
       const auto cut = [&](std::size_t i) { return i == threads ? n : n / 16 * i / threads * 16; };
