@@ -116,10 +116,11 @@ typedef struct {
   int32_t gradient_type; /* float64 where the type is float64, any of the others where it is one of them */
   size_t group;
   /* The rule's states, each of as many bytes as adabelief_state_form says, at an address fit for their elements, in 8
-   * bits a multiple of 4; they hold zeros or what an optimizer left in them. The optimizer keeps all states itself where
-   * the first is NULL. */
+   * bits a multiple of 4; they hold zeros or what an optimizer left in them. The optimizer keeps all states itself
+   * where the first is NULL. */
   void* states[ADABELIEF_MAX_STATES];
-  int16_t* rest; /* n elements where the states are the caller's, the type has 16 bits and rounding is exact */
+  /* n elements where the states are the caller's, or the rule has none; the type has 16 bits, and rounding is exact. */
+  int16_t* rest;
   /* A number in which the steps are counted, and its type, float32, which counts to 2^24, or float64: read before a
    * step, written after it. NULL: the optimizer counts. */
   void* steps;

@@ -242,7 +242,8 @@ def test_where_lower_is_better_a_lower_metric_is_a_gain(tmp_path: Path, a: list[
     ("metric", "curves", "lost"),
     [
         ({"name": "FID", "unit": "", "better": "lower"}, ([90.0, 20.0, 26.0], [90.0, 20.0, 20.0]), [30.0, 0.0]),
-        ({"name": "accuracy", "unit": "%", "better": "higher"}, ([10.0, 80.0, 77.0], [10.0, 70.0, 69.0]), [3.75, 100 / 70]),
+        ({"name": "a", "unit": "%", "better": "higher"}, ([10.0, 80.0, 77.0], [10.0, 70.0, 69.0]), [3.75, 100 / 70]),
+        ({"name": "distance", "unit": "", "better": "lower"}, ([9.0, 8.0, 9.0], [3.0, 0.0, 0.0]), [12.5, 0.0]),
     ],
 )
 def test_a_setback_is_what_was_lost_since_the_best(tmp_path: Path, metric: Any, curves: Any, lost: list[float]) -> None:

@@ -103,7 +103,8 @@ def outcome(trial: Trial, better: str) -> float:
 def setback(trial: Trial, better: str) -> float:
     """By how many % of its best a finished trial ended worse than that: 0 where training was stable to the end."""
     top = best(trial, better)
-    return 100 * abs(trial.final - top) / abs(top) if top else math.nan
+    lost = abs(trial.final - top)
+    return 100 * lost / abs(top) if top else 0.0 if lost == 0 else math.inf
 
 
 def mean_train_loss(trial: Trial) -> float:

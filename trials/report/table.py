@@ -342,7 +342,7 @@ class Table:
         if verdict.untaught[0]:
             idle, trials = verdict.untaught
             why = f"with less than {100 * FALL:g} % off the loss of step 0"
-            if any("spread" in row.more for row in self.rows):
+            if any(row.more.get("spread") for row in self.rows if row.label == claim["versus"]):
                 why = f"with fakes that are nearly all the same (a spread below {SPREAD:g})"
             told.append(f"{idle} of {trials} trials of {claim['versus']} did not learn, {why}")
         need = number(verdict.threshold, like, True) if verdict.threshold else "0"

@@ -32,8 +32,8 @@ struct Yogi final {
   static constexpr auto presets() {
     return std::array{Preset<Yogi>{
         "torch_optimizer",
-        "torch_optimizer, optax and, without its decoupled decay, pytorch_optimizer; so are the AdaBelief paper's "
-        "runs",
+        "torch_optimizer, optax, and pytorch_optimizer without its decoupled decay; with the first the AdaBelief "
+        "paper's runs were made",
         {.initial_accumulator = 1e-6}}};
   }
 

@@ -76,8 +76,8 @@ class Yogi(Optimizer):
         initial_accumulator: m and v before step 1 (0)
         weight_decay: strength of the weight decay (0)
         preset: an implementation whose options are those not given here:
-            torch_optimizer: torch_optimizer, optax and, without its decoupled decay, pytorch_optimizer; so are the
-                AdaBelief paper's runs
+            torch_optimizer: torch_optimizer, optax, and pytorch_optimizer without its decoupled decay; with the first
+                the AdaBelief paper's runs were made
 
     What all rules have is told by :class:`adabelief.Optimizer`.
     """
