@@ -389,7 +389,7 @@ TEST(Transformer, ItsEncoderEqualsTorchs) {
   const torch::Tensor x = torch::randn({3, 5, 16});
   torch::Tensor padding = torch::zeros({3, 5}, torch::kBool);
   padding[1][4] = true;
-  const torch::Tensor y = ours->forward(x, ours->memory(x), padding.logical_not().view({3, 1, 1, 5}), false);
+  const torch::Tensor y = ours->forward(x, padding.logical_not().view({3, 1, 1, 5}), false);
   const torch::Tensor z = theirs->forward(x.transpose(0, 1), {}, padding).transpose(0, 1);
   expect_close(y, z, 1e-5);
 }
@@ -428,7 +428,7 @@ TEST(Transformer, WithLayerNormBeforeEachPartItsLayerIsTorchsParts) {
   z = x + attention("self", z, z, true);
   z = z + attention("cross", norm("cross_norm", z), source, false);
   z = z + linear("down", torch::relu(linear("up", norm("norm", z))));
-  expect_close(ours->forward(x, ours->memory(x), {}, true, ours->cross->memory(source)), z, 1e-5);
+  expect_close(ours->forward(x, {}, true, ours->cross->memory(source)), z, 1e-5);
 }
 
 TEST(Transformer, EachDropoutIsOfTrainingAlone) {
@@ -442,7 +442,7 @@ TEST(Transformer, EachDropoutIsOfTrainingAlone) {
     for (const double p : {0., 0.5}) {
       options.*share = p;
       TransformerLayer layer(options, false);
-      const auto out = [&] { return layer->forward(x, layer->memory(x), {}, false); };
+      const auto out = [&] { return layer->forward(x, {}, false); };
       layer->eval();
       const torch::Tensor all = out();
       layer->train();

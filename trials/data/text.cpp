@@ -208,8 +208,7 @@ Corpus load_tiny_shakespeare(const fs::path& data_root) {
 
 ParallelCorpus pairs(std::span<const std::string> texts, int minimum, bool joined) {
   ParallelCorpus corpus;
-  const std::string both = joined ? texts[0] + '\n' + texts[3] : "";
-  Vocabulary source = frequent(joined ? both : texts[0], minimum),
+  Vocabulary source = frequent(joined ? texts[0] + '\n' + texts[3] : texts[0], minimum),
              target = joined ? source : frequent(texts[3], minimum);
   const std::array parts{&corpus.train, &corpus.valid, &corpus.test};
   for (std::size_t part = 0; part < parts.size(); ++part) {

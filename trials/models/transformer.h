@@ -45,6 +45,12 @@ struct AttentionImpl : torch::nn::Module {
   /// Keys and values (N, heads, T, width / heads) of x (N, T, width).
   struct Memory {
     torch::Tensor keys, values;
+
+    /// This, if there is any yet, and what follows it.
+    Memory and_then(const Memory& next) const {
+      if (!keys.defined()) return next;
+      return {torch::cat({keys, next.keys}, 2), torch::cat({values, next.values}, 2)};
+    }
   };
   Memory memory(const torch::Tensor& x) { return {in_heads(key_(x)), in_heads(value_(x))}; }
 
@@ -87,18 +93,20 @@ struct TransformerLayerImpl : torch::nn::Module {
     norm_ = register_module("norm", layer_norm(o));
   }
 
-  /// Of the layer's own input x (N, T, width).
-  AttentionImpl::Memory memory(const torch::Tensor& x) { return self->memory(options_.norm_first ? self_norm_(x) : x); }
-
-  /// x (N, T, width); own: what x may look at in its own sequence, under own_mask or causally; other: what the decoder
-  /// looks at in the encoder's output, under other_mask.
-  torch::Tensor forward(torch::Tensor x, const AttentionImpl::Memory& own, const torch::Tensor& own_mask, bool causal,
-                        const AttentionImpl::Memory& other = {}, const torch::Tensor& other_mask = {}) {
+  /// x (N, T, width) looks at its own sequence, under own_mask or causally, and at what `past` has of before it, to
+  /// which it is added; other: what the decoder looks at in the encoder's output, under other_mask.
+  torch::Tensor forward(torch::Tensor x, const torch::Tensor& own_mask, bool causal,
+                        const AttentionImpl::Memory& other = {}, const torch::Tensor& other_mask = {},
+                        AttentionImpl::Memory* past = nullptr) {
     const auto add = [&](torch::nn::LayerNorm& norm, const auto& part) {
       const torch::Tensor added = dropped(part(options_.norm_first ? norm(x) : x), options_.dropout);
       x = options_.norm_first ? x + added : norm(x + added);
     };
-    add(self_norm_, [&](const torch::Tensor& h) { return self->forward(h, own, own_mask, causal); });
+    add(self_norm_, [&](const torch::Tensor& h) {
+      AttentionImpl::Memory own = self->memory(h);
+      if (past) own = *past = past->and_then(own);
+      return self->forward(h, own, own_mask, causal);
+    });
     if (cross) add(cross_norm_, [&](const torch::Tensor& h) { return cross->forward(h, other, other_mask, false); });
     add(norm_, [&](const torch::Tensor& h) { return down_(dropped(torch::relu(up_(h)), options_.inner_dropout)); });
     return x;
@@ -149,7 +157,7 @@ struct TransformerImpl : torch::nn::Module {
   Source encode(const torch::Tensor& source) {
     Source seen{{}, source.ne(options_.padding).view({source.size(0), 1, 1, -1})};
     torch::Tensor x = embed(source_, source, 0);
-    for (auto& layer : encoder_) x = layer->forward(x, layer->memory(x), seen.mask, false);
+    for (auto& layer : encoder_) x = layer->forward(x, seen.mask, false);
     if (encoder_norm_) x = encoder_norm_(x);
     for (auto& layer : decoder_) seen.layers.push_back(layer->cross->memory(x));
     return seen;
@@ -160,8 +168,7 @@ struct TransformerImpl : torch::nn::Module {
   torch::Tensor decode(const Source& source, const torch::Tensor& target) {
     torch::Tensor x = embed(target_, target, 0);
     for (std::size_t l = 0; l < decoder_.size(); ++l) {
-      auto& layer = decoder_[l];
-      x = layer->forward(x, layer->memory(x), {}, true, source.layers[l], source.mask);
+      x = decoder_[l]->forward(x, {}, true, source.layers[l], source.mask);
     }
     return decoder_norm_ ? decoder_norm_(x) : x;
   }
@@ -173,11 +180,7 @@ struct TransformerImpl : torch::nn::Module {
     torch::Tensor x = embed(target_, words.unsqueeze(1), past.empty() ? 0 : past[0].keys.size(2));
     past.resize(decoder_.size());
     for (std::size_t l = 0; l < decoder_.size(); ++l) {
-      auto& layer = decoder_[l];
-      const auto [keys, values] = layer->memory(x);
-      past[l].keys = past[l].keys.defined() ? torch::cat({past[l].keys, keys}, 2) : keys;
-      past[l].values = past[l].values.defined() ? torch::cat({past[l].values, values}, 2) : values;
-      x = layer->forward(x, past[l], {}, false, source.layers[l], source.mask);
+      x = decoder_[l]->forward(x, {}, false, source.layers[l], source.mask, &past[l]);
     }
     if (decoder_norm_) x = decoder_norm_(x);
     return torch::linear(x.squeeze(1), target_);

@@ -134,9 +134,9 @@ def untaught(section: Section, label: str) -> tuple[int, int]:
     lost = total = 0
     for trial in section.of(label, "finished"):
         first, *rest = trial.evaluations
-        if "spread" in trial.evaluations[-1].more:
+        if (spread := trial.evaluations[-1].more.get("spread")) is not None:
             total += 1
-            lost += trial.evaluations[-1].more["spread"] < SPREAD
+            lost += spread < SPREAD
         elif section.split and first.step == 0 and first.test_loss and first.test_loss > 0 and not trial.samples:
             losses = [loss for e in rest for loss in (e.train_loss, e.test_loss) if loss is not None]
             total += 1
