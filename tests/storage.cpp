@@ -221,6 +221,7 @@ TYPED_TEST(StorageOfEveryRule, HasTheSameBitsOnEveryInstructionSetAndThread) {
   };
   for (const auto& [type, storage] :
        {Case{Type::bfloat16, {.states = StateType::bfloat16, .weights = Rounding::stochastic}},
+        Case{Type::bfloat16, {.states = StateType::bits8, .weights = Rounding::stochastic}},
         Case{Type::bfloat16, {.states = StateType::bits8, .weights = Rounding::exact}},
         Case{Type::float16, {.states = StateType::bits8, .weights = Rounding::stochastic}},
         Case{Type::float16, {.states = StateType::bfloat16, .weights = Rounding::exact}}}) {
@@ -247,6 +248,58 @@ TYPED_TEST(StorageOfEveryRule, HasTheSameBitsOnEveryInstructionSetAndThread) {
       for (const int threads : {1, 2, 3}) {
         omp_set_num_threads(threads);
         EXPECT_EQ(run(cpu::openmp), expected) << testing::PrintToString(isa) << ", " << threads << " threads";
+      }
+    }
+  }
+}
+
+// Whole groups of such numbers have kernels of their own, which read them as they lie in memory; where the gradient is
+// of another type than the weights, or less than a group is left, they are turned into floats first. The result is the
+// same.
+TYPED_TEST(StorageOfEveryRule, HasTheSameBitsWhereTheGradientIsOfAnotherTypeOrSetToZero) {
+  const Restore restore;
+  std::vector<float> start = values<float>(5003, 1);
+  std::fill_n(start.begin() + 1024, 300, 0.0F);
+  for (const StateType states : {StateType::full, StateType::bfloat16, StateType::bits8}) {
+    for (const Settings& settings : {Settings{{"weight_decay", 0.01}}, moved(this->info())}) {
+      for (const Type type : {Type::float32, Type::bfloat16}) {
+        const auto run = [&](Type gradient_type, bool zero) {
+          std::vector<float> floats = start;
+          Halves x = rounded(start, Type::bfloat16, Rounding::nearest);
+          AnyOptimizer optimizer{Options(this->info(), settings),
+                                 {.states = states, .weights = Rounding::stochastic, .seed = 5}};
+          optimizer.fold({.max_value = 0.5, .zero_gradients = zero});
+          optimizer.add(type == Type::float32 ? Weights(floats) : halves(x, type));
+          for (unsigned t = 1; t <= 5; ++t) {
+            std::vector<float> wide = values<float>(start.size(), 100 + t);
+            std::fill_n(wide.begin() + 1024, 300, 0.0F);
+            const bool bad = t == 4 && !HasNorms<TypeParam>;  // with norms all weights would be NaN
+            wide[2000] = bad ? infinity : 0x1p-130F, wide[3000] = bad ? nan : 0x1p100F;
+            Halves g = rounded(wide, Type::bfloat16, Rounding::nearest);
+            for (std::size_t i = 0; i < g.size(); ++i) wide[i] = float(value(g[i], Type::bfloat16));
+            optimizer.step(gradient_type == Type::float32 ? Gradient(wide)
+                                                          : Gradient(g.data(), g.size(), gradient_type));
+            const auto is_zero = [](auto number) { return number == 0; };
+            EXPECT_EQ(std::ranges::all_of(wide, is_zero) || std::ranges::all_of(g, is_zero), zero);
+          }
+          for (std::size_t i = 0; type == Type::bfloat16 && i < x.size(); ++i) floats[i] = float(value(x[i], type));
+          std::vector<std::uint32_t> bits;
+          const auto add = [&](auto numbers) {  // of a NaN nothing but that it is one
+            for (const auto number : numbers)
+              bits.push_back(std::isnan(number) ? 0x7fc00000 : std::bit_cast<std::uint32_t>(float(number)));
+          };
+          add(floats);
+          for (const auto name : TypeParam::states) add(optimizer.state_numbers(name));
+          return bits;
+        };
+        cpu::use(cpu::Isa::baseline);
+        const auto other = type == Type::float32 ? Type::bfloat16 : Type::float32;
+        const auto expected = run(other, false);
+        for (const cpu::Isa isa : instruction_sets()) {
+          cpu::use(isa);
+          EXPECT_EQ(run(type, false), expected) << testing::PrintToString(isa) << state_type_names[int(states)];
+          EXPECT_EQ(run(type, true), expected) << testing::PrintToString(isa) << state_type_names[int(states)];
+        }
       }
     }
   }

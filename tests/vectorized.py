@@ -6,22 +6,27 @@ python vectorized.py OBJDUMP LIBRARY
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
 
 REGISTER = {"Baseline": "xmm", "Avx2": "ymm", "Avx512": "zmm"}
 SUFFIX = {"float": "s", "double": "d"}
-KERNELS = [(isa, number) for isa in REGISTER for number in SUFFIX]
-HEAD = re.compile(r"<void adabelief::cpu::detail::(\w+)::update<([\w:]+), (float|double)>\(.*>:$")
+HALF = "unsigned short"
+FORMS = [(HALF, "0"), ("float", "1"), (HALF, "1"), ("float", "2"), (HALF, "2")]  # of weights; StateType
+HEAD = re.compile(
+    r"<void adabelief::cpu::detail::(\w+)::update(?:_form)?<([\w:]+), "
+    r"(float|double|unsigned short)(?:, \(adabelief::StateType\)(\d))?>\(.*>:$"
+)
 ARITHMETIC = "add|sub|mul|div|sqrt|min|max"
 
 
-def complaint(isa: str, number: str, code: str) -> str:
-    """What is scalar in the code of one kernel, or ""."""
-    packed = set(re.findall(rf"\bv?({ARITHMETIC})p{SUFFIX[number]}\b.*%{REGISTER[isa]}", code))
+def complaint(isa: str, suffix: str, code: str) -> str:
+    """What is scalar in the code of one kernel of numbers of that suffix, or ""."""
+    packed = set(re.findall(rf"\bv?({ARITHMETIC})p{suffix}\b.*%{REGISTER[isa]}", code))
     # What follows the last whole register is done one by one, so that scalars are there too, but in no other operation.
-    scalar = set(re.findall(rf"\bv?({ARITHMETIC})s{SUFFIX[number]}\b", code))
+    scalar = set(re.findall(rf"\bv?({ARITHMETIC})s{suffix}\b", code))
     if not packed:
         return f"no arithmetic on {REGISTER[isa]} registers"
     if scalar - packed:
@@ -39,18 +44,21 @@ def main(objdump: str, library: str) -> int:
     for block in text.split("\n\n"):
         lines = block.strip().split("\n")
         if head := HEAD.search(lines[0]):
-            kernels.setdefault(head[2], {})[head[1], head[3]] = "\n".join(lines[1:])
+            isa, rule, *numbers = (part for part in head.groups() if part)
+            kernels.setdefault(rule, {})[isa, *numbers] = "\n".join(lines[1:])
     good = bool(kernels)
     if not kernels:
         print(f"{library}: no kernels found")
     for rule, found in kernels.items():
-        for isa, number in KERNELS:
-            code = found.get((isa, number))
-            why = "not found" if code is None else complaint(isa, number, code)
+        has_states = any(len(key) == 3 and key[2] != "0" for key in found)
+        forms = FORMS if has_states else FORMS[:1]
+        for isa, numbers in itertools.product(REGISTER, [*((number,) for number in SUFFIX), *forms]):
+            code = found.get((isa, *numbers))
+            why = "not found" if code is None else complaint(isa, SUFFIX.get(numbers[0], "s"), code)
             if why:
-                print(f"{rule}, {isa}, {number}: {why}")
+                print(f"{rule}, {isa}, {' '.join(numbers)}: {why}")
                 good = False
-    print(f"{len(kernels)} rules, {len(KERNELS)} kernels each")
+    print(f"{len(kernels)} rules, {sum(map(len, kernels.values()))} kernels")
     return 0 if good else 1
 
 

@@ -78,6 +78,11 @@ struct Job;
 /// Updates the elements [begin, end) of a job.
 using Kernel = void (*)(const Job& job, std::size_t begin, std::size_t end);
 
+/// Kernels that compute in float and take numbers as they lie in memory: weights and gradient of float, then of
+/// bfloat16 with weights that are rounded stochastically, each with states of every StateType. Of whole groups: `begin`
+/// and `end` are multiples of `group`.
+using Forms = std::array<Kernel, 6>;
+
 /// Sets squares[k], k < max_norms, to the sum over the elements [begin, end) of the squares of what norm k is of, or 0.
 using Measure = void (*)(const Job& job, std::size_t begin, std::size_t end, double* squares);
 
@@ -116,6 +121,7 @@ struct Job {
   std::size_t state_count = 0;
 
   // How the elements lie in memory, where not as the kernel's.
+  const Forms* forms = nullptr;
   Type weights_type = Type::float32, gradient_type = Type::float32;
   StateType state_type = StateType::full;
   Rounding rounding = Rounding::nearest;

@@ -12,6 +12,7 @@
 #include <bit>
 #include <utility>
 
+#include "adabelief/forms.h"
 #include "adabelief/registry.h"
 
 namespace adabelief {
@@ -66,6 +67,86 @@ template <class Rule, class T>
     }
   }
   (std::make_index_sequence<Rule::states.size()>{});
+}
+
+// The same where numbers are not all floats in memory, on whole groups: taken apart, computed and put together in one
+// loop, so that the processor does the one while it waits for the root and the division of the other. A Weight, and
+// the gradient's element, is a float or, rounded stochastically, a bfloat16.
+template <class Rule, class Weight, StateType state_type>
+[[gnu::always_inline]] inline void loop_of_form(const Job& job, std::size_t begin, std::size_t end) {
+  constexpr std::size_t count = Rule::states.size();
+  constexpr bool bits8 = state_type == StateType::bits8;
+  using State = std::conditional_t<state_type == StateType::full, float, std::uint16_t>;
+  const auto narrow = narrowed<Rule, float>(job);
+  Weight* const weights = static_cast<Weight*>(job.weights);
+  const Weight* const gradient = static_cast<const Weight*>(job.gradient);
+
+  // The processor fetches ahead only what a loop reads, and not far enough: the memory would rest while numbers are put
+  // together. A little at a time, or these loads would hold up those of the loop.
+  constexpr std::size_t part = group / 2, ahead = 1024;
+  const auto fetch = [&](std::size_t first) ADABELIEF_INLINE_LAMBDA {
+    if (first + ahead + part > job.n) return;
+    const auto lines = [&](const void* memory, std::size_t size) ADABELIEF_INLINE_LAMBDA {
+      const char* const at = static_cast<const char*>(memory) + (first + ahead) * size;
+      for (std::size_t b = 0; b < part * size; b += 64) __builtin_prefetch(at + b, 0, 2);
+    };
+    lines(weights, sizeof(Weight)), lines(gradient, sizeof(Weight));
+    for (std::size_t k = 0; k < count; ++k) lines(job.states[k], bits8 ? 1 : sizeof(State));
+  };
+
+  [&]<std::size_t... k>(std::index_sequence<k...>) ADABELIEF_INLINE_LAMBDA {
+    for (std::size_t first = begin; first < end; first += bits8 ? group : part) {
+      Weight* const x_of = weights + first;
+      const Weight* const g_of = gradient + first;
+      const std::uint32_t key = random_key(job, max_states, first);
+      const auto update = [&](std::uint32_t i, std::array<float, count>& s) ADABELIEF_INLINE_LAMBDA {
+        const float g = narrow.used(as_float(g_of[i]), as_float(x_of[i]));
+        float x = narrow.decayed(as_float(x_of[i]));
+        Rule::update(narrow.c, x, g, s[k]...);
+        keep(x_of[i], x, hash(i + key) >> 16);
+      };
+      fetch(first);
+      if constexpr (bits8) {
+        alignas(64) std::array<std::array<float, group>, count> numbers;
+        const std::array groups{Group(job, k, first)...};
+        const std::array codes{Codes(*groups[k].head)...};
+        std::array<Largest, count> largest{};
+#pragma GCC ivdep
+        for (std::uint32_t i = 0; i < quarter; ++i) {
+          const auto one = [&](std::uint32_t j, int shift) ADABELIEF_INLINE_LAMBDA {
+            std::array s{codes[k].decode(groups[k].words[i] << shift)...};
+            update(j, s);
+            ((numbers[k][j] = s[k], largest[k].add(s[k])), ...);
+          };
+          one(i, 24), one(i + quarter, 16), one(i + 2 * quarter, 8), one(i + 3 * quarter, 0);
+        }
+        fetch(first + part);
+        for (std::size_t j = 0; j + 1 < count; j += 2) {
+          store_groups(std::array<const float*, 2>{numbers[j].data(), numbers[j + 1].data()},
+                       std::array{groups[j], groups[j + 1]}, std::array{largest[j], largest[j + 1]},
+                       Random{random_key(job, j / 2, first)});
+        }
+        if constexpr (count % 2 == 1) {
+          store_groups(std::array<const float*, 1>{numbers[count - 1].data()}, std::array{groups[count - 1]},
+                       std::array{largest[count - 1]}, Random{random_key(job, count / 2, first)});
+        }
+      } else {
+        [[maybe_unused]] const std::array<State*, count> states{static_cast<State*>(job.states[k]) + first...};
+        [[maybe_unused]] const std::array<std::uint32_t, count> keys{random_key(job, k / 2, first)...};
+#pragma GCC ivdep
+        for (std::uint32_t i = 0; i < part; ++i) {
+          std::array<float, count> s{as_float(states[k][i])...};
+          update(i, s);
+          // Two states share a number.
+          [[maybe_unused]] const auto random = [&](std::size_t j) ADABELIEF_INLINE_LAMBDA {
+            return j % 2 == 0 ? hash(i + keys[j]) & 0xffff : hash(i + keys[j]) >> 16;
+          };
+          (keep(states[k][i], s[k], random(k)), ...);
+        }
+      }
+    }
+  }
+  (std::make_index_sequence<count>{});
 }
 
 // Sums the squares of number(i) = {first, second, ...} over [begin, end) as cpu.h says. Pieces of them stay in the
@@ -132,6 +213,10 @@ template <class T>
     __VA_ARGS__ static void update(const Job& job, std::size_t begin, std::size_t end) {                    \
       loop<Rule, T>(job, begin, end);                                                                       \
     }                                                                                                       \
+    template <class Rule, class Weight, StateType state_type>                                               \
+    __VA_ARGS__ static void update_form(const Job& job, std::size_t begin, std::size_t end) {               \
+      loop_of_form<Rule, Weight, state_type>(job, begin, end);                                              \
+    }                                                                                                       \
     template <class Rule, class T>                                                                          \
     __VA_ARGS__ static void norms(const Job& job, std::size_t begin, std::size_t end, double* squares) {    \
       measure<Rule, T>(job, begin, end, squares);                                                           \
@@ -144,9 +229,32 @@ template <class T>
 ADABELIEF_LOOPS(Baseline, [[gnu::flatten]])
 #if defined(__x86_64__)
 ADABELIEF_LOOPS(Avx2, [[gnu::flatten, gnu::target("avx2")]])
-ADABELIEF_LOOPS(Avx512, [[gnu::flatten, gnu::target("avx512f,avx512vl,avx512dq,prefer-vector-width=512")]])
+ADABELIEF_LOOPS(Avx512, [[gnu::flatten, gnu::target("avx512f,avx512vl,avx512dq,avx512bw,prefer-vector-width=512")]])
 #endif
 #undef ADABELIEF_LOOPS
+
+// A rule without states has no other form of them.
+template <class Isa, class Rule, class Weight, StateType state_type>
+constexpr Kernel form() {
+  if constexpr (std::is_same_v<Weight, float> && (state_type == StateType::full || Rule::states.empty())) {
+    return Isa::template update<Rule, float>;
+  } else if constexpr (Rule::states.empty()) {
+    return Isa::template update_form<Rule, Weight, StateType::full>;
+  } else {
+    return Isa::template update_form<Rule, Weight, state_type>;
+  }
+}
+template <class Isa, class Rule>
+constexpr Forms forms() {
+  using enum StateType;
+  using bfloat16_bits = std::uint16_t;
+  return {form<Isa, Rule, float, full>(),
+          form<Isa, Rule, float, bfloat16>(),
+          form<Isa, Rule, float, bits8>(),
+          form<Isa, Rule, bfloat16_bits, full>(),
+          form<Isa, Rule, bfloat16_bits, bfloat16>(),
+          form<Isa, Rule, bfloat16_bits, bits8>()};
+}
 
 // The loops of every instruction set, nullptr for those that this kind of machine has not.
 template <class... Isa>
@@ -154,6 +262,10 @@ struct All {
   template <class Rule, class T>
   static constexpr std::array<Kernel, isa_names.size()> updates() {
     return {Isa::template update<Rule, T>...};
+  }
+  template <class Rule>
+  static constexpr std::array<Forms, isa_names.size()> all_forms() {
+    return {forms<Isa, Rule>()...};
   }
   template <class Rule, class T>
   static constexpr std::array<Measure, isa_names.size()> measures() {
@@ -267,6 +379,7 @@ const RuleInfo& RuleEntry<Rule>::info() {
       d::norms<Rule>(),
       scalars,
       {d::Isas::updates<Rule, float>(), d::Isas::updates<Rule, double>()},
+      d::Isas::all_forms<Rule>(),
       {d::Isas::measures<Rule, float>(), d::Isas::measures<Rule, double>()},
       d::with_norms<Rule>(),
   };

@@ -40,6 +40,7 @@ struct RuleInfo {
   template <class Function>
   using PerTypeAndIsa = std::array<std::array<Function, cpu::isa_names.size()>, 2>;  ///< [float, double][Isa]
   PerTypeAndIsa<cpu::Kernel> kernels;
+  std::array<cpu::Forms, cpu::isa_names.size()> forms;
   PerTypeAndIsa<cpu::Measure> measures;  ///< nullptr where the rule has no norms
   cpu::WithNorms with_norms;             ///< nullptr where the rule has no norms
 
@@ -51,6 +52,7 @@ struct RuleInfo {
     job.weights_type = job.gradient_type = type;
     job.state_count = states.size();
     job.kernel = kernels[int(job.type)][int(cpu::isa())];
+    job.forms = &forms[std::size_t(cpu::isa())];
     job.measure = measures[int(job.type)][int(cpu::isa())];
     job.with_norms = with_norms;
     return job;

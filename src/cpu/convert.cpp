@@ -1,65 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Numbers between their form in memory and floats: integer operations and exact float operations alone, so that the
-// bits are the same everywhere, and loops without branches, so that the compiler makes lanes of them.
-//
-// bfloat16 is the upper half of a float's bits. float16 has an exponent of 5 bits and a mantissa of 10.
-//
-// A state of 8 bits is kept in groups of 256 elements with a head of 16 bits each. A code is cut from the float's own
-// bits: 3 bits of mantissa, and of the exponent its distance from the group's largest element. Where all of a group is
-// >= 0, as of a second moment, 255 codes reach 32 binades down, and what is not zero never becomes zero; else there is
-// a sign, and 127 codes reach 16 binades down to zero. The codes of the elements i, i + 64, i + 128 and i + 192 are the
-// bytes of word i, lowest first: lanes of 32 bits take them apart by shifts, and nothing is moved between lanes.
-//
-// What does not fit is rounded stochastically, up with the probability of the rest, so that many small changes are not
-// lost: hash(index + key) is the random number, whoever computes it.
+// Numbers between their form in memory and floats, as forms.h has them, and float16 and exact weights: exact operations
+// and loops without branches, as there. float16 has an exponent of 5 bits and a mantissa of 10.
 #include "convert.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
-#include <cstring>
+
+#include "adabelief/forms.h"
 
 namespace adabelief::cpu::detail {
 namespace {
-
-#define ADABELIEF_INLINE [[gnu::always_inline]] inline
-
-ADABELIEF_INLINE std::uint32_t bits(float value) { return std::bit_cast<std::uint32_t>(value); }
-ADABELIEF_INLINE float number(std::uint32_t bits) { return std::bit_cast<float>(bits); }
-
-constexpr std::uint32_t infinity = 0x7f800000, magnitude = 0x7fffffff;
-
-// Two thirds of Appleby's finalizer of MurmurHash3, in the public domain: the last third would mix the upper half into
-// the lower, which is good enough for rounding as it is.
-ADABELIEF_INLINE std::uint32_t hash(std::uint32_t h) {
-  h = (h ^ h >> 16) * 0x85ebca6b;
-  return (h ^ h >> 13) * 0xc2b2ae35;
-}
-
-// The key of the random bits of a job's states 2 pair and 2 pair + 1, or of its weights, from its element `first` on:
-// those of element first + i are hash(i + key). After 2^32 elements they come again.
-ADABELIEF_INLINE std::uint32_t random_key(const Job& job, std::size_t pair, std::size_t first) {
-  std::uint64_t z = job.key + 0x9e3779b97f4a7c15 * (pair + 1);  // SplitMix64
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-  z = (z ^ z >> 27) * 0x94d049bb133111eb;
-  return static_cast<std::uint32_t>((z ^ z >> 31) + job.offset + first);
-}
-
-struct Nearest {};
-
-ADABELIEF_INLINE float from_bfloat16(std::uint16_t h) { return number(std::uint32_t(h) << 16); }
-
-// u >> 16 after `added`, but of a number that is not finite.
-ADABELIEF_INLINE std::uint16_t upper(std::uint32_t u, std::uint32_t added) {
-  const std::uint32_t special = u >> 16 | ((u & magnitude) > infinity ? 0x40 : 0);
-  return static_cast<std::uint16_t>((u & infinity) == infinity ? special : (u + added) >> 16);
-}
-ADABELIEF_INLINE std::uint16_t to_bfloat16(float x, Nearest) { return upper(bits(x), 0x7fff + (bits(x) >> 16 & 1)); }
-// Up where the rest and `random`, below 2^16, reach 2^16. A NaN, which arithmetic made, may be the largest number.
-ADABELIEF_INLINE std::uint16_t to_bfloat16(float x, std::uint32_t random) {
-  const std::uint32_t u = bits(x);
-  return static_cast<std::uint16_t>((u + ((u & magnitude) > infinity ? 0 : random)) >> 16);
-}
 
 ADABELIEF_INLINE float from_float16(std::uint16_t h) {
   const std::uint32_t a = h & 0x7fffu;
@@ -119,144 +69,6 @@ ADABELIEF_INLINE Split split_float16(float x) {
 ADABELIEF_INLINE float join_float16(std::uint16_t half, std::int16_t rest) {
   const float kept = from_float16(half);
   return kept + static_cast<float>(rest) * unit16(kept);
-}
-
-constexpr std::size_t quarter = group / 4;  // the words of a group
-
-// A state of 8 bits, from the group of element `first` on.
-struct Group {
-  std::uint32_t* words;
-  std::uint16_t* head;
-
-  ADABELIEF_INLINE Group(const Job& job, std::size_t k, std::size_t first)
-      : words(static_cast<std::uint32_t*>(job.states[k]) + first / 4),
-        head(reinterpret_cast<std::uint16_t*>(static_cast<std::uint8_t*>(job.states[k]) + codes_of(job.n)) +
-             first / group) {}
-};
-
-// The largest of a group's numbers, as unsigned and as signed ones: of the negative, if any, and of the others.
-struct Largest {
-  std::uint32_t of_all = 0;
-  std::int32_t of_positive = 0;
-
-  ADABELIEF_INLINE void add(float x) {
-    const auto positive = std::bit_cast<std::int32_t>(x);
-    of_all = of_all < bits(x) ? bits(x) : of_all;
-    of_positive = of_positive < positive ? positive : of_positive;
-  }
-  ADABELIEF_INLINE bool has_signs() const { return of_all > magnitude; }
-  ADABELIEF_INLINE std::uint32_t size() const {
-    return std::max(of_all & magnitude, static_cast<std::uint32_t>(of_positive));
-  }
-};
-
-// A head is the exponent, and 3 bits of mantissa, of its group's largest number rounded up, and whether there are
-// signs.
-constexpr std::uint32_t no_sign = 0x8000, all_nan = 0x7fc00000 >> 20 | no_sign;
-ADABELIEF_INLINE std::uint16_t head_of(const Largest& largest) {
-  return static_cast<std::uint16_t>((largest.size() + 0xfffff) >> 20 | (largest.has_signs() ? 0 : no_sign));
-}
-
-// The codes of a group, in the uppermost byte of a word.
-template <bool has_signs>
-struct Codes {
-  static constexpr std::uint32_t size = has_signs ? 0x7f00000 : 0xff00000, sign = has_signs ? 0x80000000 : 0;
-
-  std::uint32_t base;  // what a float's bits are above its code's
-
-  ADABELIEF_INLINE explicit Codes(std::uint32_t head) {
-    const std::uint32_t largest = (head & 0x7ff) << 20;
-    base = largest < size ? 0 : largest - size;
-  }
-  ADABELIEF_INLINE float decode(std::uint32_t word) const {
-    const std::uint32_t at = word >> 4 & size;
-    return number((at == 0 ? 0 : at + base) | (word & sign));
-  }
-  // With random bits below 2^20 (0: towards zero).
-  ADABELIEF_INLINE std::uint32_t encode(float x, std::uint32_t random) const {
-    const std::uint32_t above = (bits(x) & ~sign) + random, least = has_signs ? base : base + (1 << 20);
-    const std::uint32_t at = (above < least ? least : above) - base;
-    return ((has_signs || bits(x) != 0 ? at : 0) << 4 | (bits(x) & sign)) & 0xff000000;
-  }
-};
-
-// Calls f(std::true_type) or f(std::false_type).
-template <class F>
-ADABELIEF_INLINE void as_type(bool value, F f) {
-  if (value) {
-    f(std::true_type{});
-  } else {
-    f(std::false_type{});
-  }
-}
-#define ADABELIEF_INLINE_LAMBDA __attribute__((always_inline))
-
-ADABELIEF_INLINE void load_group(const Group& from, float* to) {
-  as_type((*from.head & no_sign) == 0, [&](auto has_signs) ADABELIEF_INLINE_LAMBDA {
-    const Codes<has_signs> codes(*from.head);
-    for (std::size_t i = 0; i < quarter; ++i) {
-      const std::uint32_t word = from.words[i];
-      to[i] = codes.decode(word << 24), (to + quarter)[i] = codes.decode(word << 16);
-      (to + 2 * quarter)[i] = codes.decode(word << 8), (to + 3 * quarter)[i] = codes.decode(word);
-    }
-  });
-}
-
-// The random bits that a word's four codes are rounded with.
-struct Random {
-  std::uint32_t key;
-
-  ADABELIEF_INLINE std::uint32_t first(std::uint32_t i) const { return hash(i + key); }
-  ADABELIEF_INLINE std::uint32_t next(std::uint32_t random) const {  // Press et al., Numerical Recipes, section 7.1
-    return random * 1664525 + 1013904223;
-  }
-};
-struct Down {
-  ADABELIEF_INLINE std::uint32_t first(std::uint32_t) const { return 0; }
-  ADABELIEF_INLINE std::uint32_t next(std::uint32_t) const { return 0; }
-};
-
-// The codes of a group of one state, or of each of two, whose random bits are the parts of one number.
-template <class Round, std::size_t count, bool... has_signs>
-ADABELIEF_INLINE void store_codes(const std::array<const float*, count>& from, const std::array<Group, count>& to,
-                                  const Round& round, const Codes<has_signs>&... codes) {
-#pragma GCC ivdep
-  for (std::uint32_t i = 0; i < quarter; ++i) {
-    std::array<std::uint32_t, count> words{};
-    std::uint32_t random = round.first(i);
-    const auto add = [&](std::uint32_t start) ADABELIEF_INLINE_LAMBDA {
-      std::size_t k = 0;
-      ((words[k] = words[k] >> 8 | codes.encode((from[k] + start)[i], k == 0 ? random & 0xfffff : random >> 12), ++k),
-       ...);
-      random = round.next(random);
-    };
-    add(0), add(quarter), add(2 * quarter), add(3 * quarter);
-    for (std::size_t k = 0; k < count; ++k) to[k].words[i] = words[k];
-  }
-}
-
-template <class Round, std::size_t count>
-ADABELIEF_INLINE void store_groups(const std::array<const float*, count>& from, const std::array<Group, count>& to,
-                                   const Round& round) {
-  std::array<Largest, count> largest{};
-  for (std::size_t k = 0; k < count; ++k) {
-    for (std::size_t i = 0; i < group; ++i) largest[k].add(from[k][i]);
-    *to[k].head = head_of(largest[k]);
-  }
-  as_type(largest[0].has_signs(), [&](auto first) ADABELIEF_INLINE_LAMBDA {
-    if constexpr (count == 1) {
-      store_codes(from, to, round, Codes<first>(*to[0].head));
-    } else {
-      as_type(largest[1].has_signs(), [&](auto second) ADABELIEF_INLINE_LAMBDA {
-        store_codes(from, to, round, Codes<first>(*to[0].head), Codes<second>(*to[1].head));
-      });
-    }
-  });
-  for (std::size_t k = 0; k < count; ++k) {
-    if (largest[k].size() < infinity) continue;
-    std::memset(to[k].words, 255, group);  // all of it is NaN, so that it shows
-    *to[k].head = all_nan;
-  }
 }
 
 template <class From>
@@ -320,6 +132,16 @@ ADABELIEF_INLINE void store_weights(const Job& job, std::size_t first, std::uint
   }
 }
 
+template <class Round, std::size_t count>
+ADABELIEF_INLINE void store_numbers(const std::array<const float*, count>& from, const std::array<Group, count>& to,
+                                    const Round& round) {
+  std::array<Largest, count> largest{};
+  for (std::size_t k = 0; k < count; ++k) {
+    for (std::size_t i = 0; i < group; ++i) largest[k].add(from[k][i]);
+  }
+  store_groups(from, to, largest, round);
+}
+
 // One state, or two that share random numbers.
 template <std::size_t... k>
 ADABELIEF_INLINE void store_states(const Job& job, std::size_t state, std::size_t first, std::uint32_t n,
@@ -337,8 +159,8 @@ ADABELIEF_INLINE void store_states(const Job& job, std::size_t state, std::size_
   }
   for (std::uint32_t i = 0; i < n; i += group) {
     if (n - i < group) ((std::fill_n(from.states[state + k] + n, group - (n - i), 0.0F)), ...);
-    store_groups(std::array{static_cast<const float*>(from.states[state + k] + i)...},
-                 std::array{Group(job, state + k, first + i)...}, Random{key + i});
+    store_numbers(std::array{static_cast<const float*>(from.states[state + k] + i)...},
+                  std::array{Group(job, state + k, first + i)...}, Random{key + i});
   }
 }
 
@@ -416,8 +238,8 @@ void write_state(const Job& job, std::size_t k, const float* from) {
   for (std::size_t first = 0; first < job.n; first += group) {
     std::array<float, group> numbers{};
     std::copy_n(from + first, std::min(group, job.n - first), numbers.begin());
-    detail::store_groups(std::array<const float*, 1>{numbers.data()}, std::array{detail::Group(job, k, first)},
-                         detail::Down{});
+    detail::store_numbers(std::array<const float*, 1>{numbers.data()}, std::array{detail::Group(job, k, first)},
+                          detail::Down{});
   }
 }
 

@@ -175,25 +175,42 @@ void fetch(const Job& job, std::size_t first, std::size_t n) {
   for (std::size_t k = 0; k < job.state_count; ++k) lines(job.states[k], size);
 }
 
+// The kernel that takes the job's numbers as they lie in memory, nullptr where there is none.
+Kernel direct(const Job& job) {
+  const bool halves = job.weights_type == Type::bfloat16 && job.rounding == Rounding::stochastic;
+  if (job.forms == nullptr || job.gradient_type != job.weights_type) return nullptr;
+  if (job.weights_type != Type::float32 && !halves) return nullptr;
+  return (*job.forms)[(halves ? state_type_names.size() : 0) + std::size_t(job.state_type)];
+}
+
 struct Update {
   static constexpr std::size_t elements = group;
 
   static bool wants(const Job&) { return true; }
   static void run(const Job& job, std::size_t from, std::size_t to) {
-    if (job.is_plain() && !job.zero) return job.kernel(job, from, to);
+    if (!job.zero) return update(job, from, to);
+    const std::size_t size = size_of(job.gradient_type);
+    for (std::size_t first = from; first < to; first += detail::piece) {  // while the gradient is in the nearest cache
+      const std::size_t last = std::min(first + detail::piece, to);
+      update(job, first, last);
+      std::memset(static_cast<char*>(const_cast<void*>(job.gradient)) + first * size, 0, (last - first) * size);
+    }
+  }
+  static void update(const Job& job, std::size_t from, std::size_t to) {
+    if (job.is_plain()) return job.kernel(job, from, to);
+    if (const Kernel kernel = direct(job)) {
+      const std::size_t whole = from + (to - from) / group * group;
+      kernel(job, from, whole);
+      from = whole;
+    }
     for (std::size_t first = from; first < to; first += detail::piece) {
-      const std::size_t n = std::min(detail::piece, to - first), bytes = size_of(job.gradient_type);
-      if (job.is_plain()) {
-        job.kernel(job, first, first + n);
-      } else {
-        alignas(64) float room[detail::piece * (2 + max_states)];
-        const Job part = in_floats(job, first, n, room);
-        detail::converter().load(job, first, n, floats(part));
-        job.kernel(part, 0, n);
-        fetch(job, first + n, std::min(detail::piece, to - first - n));
-        detail::converter().store(job, first, n, floats(part));
-      }
-      if (job.zero) std::memset(static_cast<char*>(const_cast<void*>(job.gradient)) + first * bytes, 0, n * bytes);
+      const std::size_t n = std::min(detail::piece, to - first);
+      alignas(64) float room[detail::piece * (2 + max_states)];
+      const Job part = in_floats(job, first, n, room);
+      detail::converter().load(job, first, n, floats(part));
+      job.kernel(part, 0, n);
+      fetch(job, first + n, std::min(detail::piece, to - first - n));
+      detail::converter().store(job, first, n, floats(part));
     }
   }
 };
