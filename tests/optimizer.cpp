@@ -373,6 +373,7 @@ TEST(Cpu, UsesTheInstructionSetThatItIsTold) {
         const auto& kernels = rule->kernels[std::size_t(type)];
         EXPECT_EQ(rule->job(type).kernel, kernels[std::size_t(isa)]) << rule->name;
         EXPECT_EQ(std::count(kernels.begin(), kernels.end(), kernels[std::size_t(isa)]), 1) << rule->name;
+        EXPECT_EQ(rule->job(type).forms, &rule->forms[std::size_t(isa)]) << rule->name;
       }
     }
   }
@@ -401,6 +402,41 @@ TEST(Cpu, StepsOnTheInstructionSetThatItIsToldBetweenSteps) {
       EXPECT_EQ(seen, int(isa));
     }
   }
+}
+
+std::string seen_kernels;
+template <char name>
+void record(const cpu::Job&, std::size_t begin, std::size_t end) {
+  seen_kernels += name + std::to_string(begin) + "-" + std::to_string(end) + " ";
+}
+
+TEST(Cpu, StepsWholeGroupsByTheKernelOfTheirForm) {
+  RuleInfo rule = find_rule("adabelief");
+  rule.kernels[0].fill(record<'p'>);
+  rule.forms.fill({{{record<'f'>, record<'b'>, record<'8'>}, {record<'H'>, record<'B'>, record<'E'>}}});
+  const auto run = [&](Type type, StateType states, Rounding rounding, Type gradient_type, std::size_t n = 4500) {
+    std::vector<float> memory(n), gradient(n);
+    AnyOptimizer optimizer{Options(rule), {.states = states, .weights = rounding}};
+    optimizer.use(cpu::serial);
+    optimizer.add(Weights(static_cast<void*>(memory.data()), n, type));
+    seen_kernels.clear();
+    optimizer.step(Gradient(gradient.data(), n, gradient_type));
+    return seen_kernels;
+  };
+  using enum Type;
+  const std::string pieces = "p0-512 p0-512 p0-512 p0-512 p0-512 p0-512 p0-512 p0-512 p0-404 ", rest = "0-4352 p0-148 ";
+  EXPECT_EQ(run(float32, StateType::full, Rounding::nearest, float32), "p0-4500 ");
+  EXPECT_EQ(run(float32, StateType::full, Rounding::nearest, float32, 200'000), "f0-199936 p199936-200000 ");
+  EXPECT_EQ(run(float32, StateType::bfloat16, Rounding::nearest, float32), "b" + rest);
+  EXPECT_EQ(run(float32, StateType::bits8, Rounding::nearest, float32), "8" + rest);
+  EXPECT_EQ(run(bfloat16, StateType::full, Rounding::stochastic, bfloat16), "H" + rest);
+  EXPECT_EQ(run(bfloat16, StateType::bfloat16, Rounding::stochastic, bfloat16), "B" + rest);
+  EXPECT_EQ(run(bfloat16, StateType::bits8, Rounding::stochastic, bfloat16), "E" + rest);
+  EXPECT_EQ(run(bfloat16, StateType::bits8, Rounding::nearest, bfloat16), pieces);
+  EXPECT_EQ(run(bfloat16, StateType::bits8, Rounding::exact, bfloat16), pieces);
+  EXPECT_EQ(run(bfloat16, StateType::bits8, Rounding::stochastic, float32), pieces);
+  EXPECT_EQ(run(float16, StateType::bits8, Rounding::stochastic, float16), pieces);
+  EXPECT_EQ(run(float32, StateType::bits8, Rounding::nearest, bfloat16), pieces);
 }
 
 template <class Executor>

@@ -14,7 +14,7 @@ import sys
 REGISTER = {"Baseline": "xmm", "Avx2": "ymm", "Avx512": "zmm"}
 SUFFIX = {"float": "s", "double": "d"}
 HALF = "unsigned short"
-FORMS = [(HALF, "0"), ("float", "1"), (HALF, "1"), ("float", "2"), (HALF, "2")]  # of weights; StateType
+FORMS = [("float", "0"), (HALF, "0"), ("float", "1"), (HALF, "1"), ("float", "2"), (HALF, "2")]  # of weights; StateType
 HEAD = re.compile(
     r"<void adabelief::cpu::detail::(\w+)::update(?:_form)?<([\w:]+), "
     r"(float|double|unsigned short)(?:, \(adabelief::StateType\)(\d))?>\(.*>:$"
@@ -31,6 +31,8 @@ def complaint(isa: str, suffix: str, code: str) -> str:
         return f"no arithmetic on {REGISTER[isa]} registers"
     if scalar - packed:
         return f"{', '.join(sorted(scalar - packed))} not on {REGISTER[isa]} registers"
+    if re.search(r"\bimul\b.*85ebca6b", code):
+        return "draws random bits one by one"
     if call := re.search(r"\bcall\b.*<(.*)>", code):
         return f"calls {call[1]}"
     return ""
@@ -51,7 +53,7 @@ def main(objdump: str, library: str) -> int:
         print(f"{library}: no kernels found")
     for rule, found in kernels.items():
         has_states = any(len(key) == 3 and key[2] != "0" for key in found)
-        forms = FORMS if has_states else FORMS[:1]
+        forms = FORMS if has_states else FORMS[:2]
         for isa, numbers in itertools.product(REGISTER, [*((number,) for number in SUFFIX), *forms]):
             code = found.get((isa, *numbers))
             why = "not found" if code is None else complaint(isa, SUFFIX.get(numbers[0], "s"), code)

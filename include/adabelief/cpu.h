@@ -78,10 +78,10 @@ struct Job;
 /// Updates the elements [begin, end) of a job.
 using Kernel = void (*)(const Job& job, std::size_t begin, std::size_t end);
 
-/// Kernels that compute in float and take numbers as they lie in memory: weights and gradient of float, then of
-/// bfloat16 with weights that are rounded stochastically, each with states of every StateType. Of whole groups: `begin`
-/// and `end` are multiples of `group`.
-using Forms = std::array<Kernel, 6>;
+/// Kernels that compute in float and take numbers as they lie in memory: [weights and gradient are bfloat16, and
+/// weights are rounded stochastically; else they are float][StateType]. Of whole groups: `begin` and `end` are
+/// multiples of `group`.
+using Forms = std::array<std::array<Kernel, state_type_names.size()>, 2>;
 
 /// Sets squares[k], k < max_norms, to the sum over the elements [begin, end) of the squares of what norm k is of, or 0.
 using Measure = void (*)(const Job& job, std::size_t begin, std::size_t end, double* squares);
@@ -121,7 +121,7 @@ struct Job {
   std::size_t state_count = 0;
 
   // How the elements lie in memory, where not as the kernel's.
-  const Forms* forms = nullptr;
+  const Forms* forms = nullptr;  ///< nullptr in double; without, elements are turned into the kernel's and back
   Type weights_type = Type::float32, gradient_type = Type::float32;
   StateType state_type = StateType::full;
   Rounding rounding = Rounding::nearest;

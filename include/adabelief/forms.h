@@ -23,7 +23,8 @@
 
 #include "adabelief/cpu.h"
 
-// What a loop calls must become a part of it before the compiler looks for lanes; gnu::flatten does so too late.
+// What gets an array must be inlined before the compiler takes arrays apart; gnu::flatten, which inlines the rest of a
+// kernel, comes later.
 #define ADABELIEF_INLINE [[gnu::always_inline]] inline
 #define ADABELIEF_INLINE_LAMBDA __attribute__((always_inline))
 
@@ -50,16 +51,8 @@ ADABELIEF_INLINE std::uint32_t random_key(const Job& job, std::size_t pair, std:
   return static_cast<std::uint32_t>((z ^ z >> 31) + job.offset + first);
 }
 
-struct Nearest {};
-
 ADABELIEF_INLINE float from_bfloat16(std::uint16_t h) { return number(std::uint32_t(h) << 16); }
 
-// u >> 16 after `added`, but of a number that is not finite.
-ADABELIEF_INLINE std::uint16_t upper(std::uint32_t u, std::uint32_t added) {
-  const std::uint32_t special = u >> 16 | ((u & magnitude) > infinity ? 0x40 : 0);
-  return static_cast<std::uint16_t>((u & infinity) == infinity ? special : (u + added) >> 16);
-}
-ADABELIEF_INLINE std::uint16_t to_bfloat16(float x, Nearest) { return upper(bits(x), 0x7fff + (bits(x) >> 16 & 1)); }
 // Up where the rest and `random`, below 2^16, reach 2^16. A NaN, which arithmetic made, may be the largest number.
 ADABELIEF_INLINE std::uint16_t to_bfloat16(float x, std::uint32_t random) {
   const std::uint32_t u = bits(x);
@@ -138,13 +131,16 @@ class Codes {
   std::uint32_t least_;        // of a float that is not zero
 };
 
-ADABELIEF_INLINE void load_group(const Group& from, float* to) {
-  const Codes codes(*from.head);
-  for (std::size_t i = 0; i < quarter; ++i) {
-    const std::uint32_t word = from.words[i];
-    to[i] = codes.decode(word << 24), (to + quarter)[i] = codes.decode(word << 16);
-    (to + 2 * quarter)[i] = codes.decode(word << 8), (to + 3 * quarter)[i] = codes.decode(word);
-  }
+// What the first (0) and the second (1) of two states get of the random number that they share.
+template <int width>
+ADABELIEF_INLINE std::uint32_t share(std::uint32_t random, std::size_t k) {
+  return k % 2 == 0 ? random & ((1u << width) - 1) : random >> (32 - width);
+}
+
+// Calls f(element, what shifts its code to the top) for the elements of word i.
+template <class F>
+ADABELIEF_INLINE void each_of_word(std::uint32_t i, F f) {
+  f(i, 24), f(i + quarter, 16), f(i + 2 * quarter, 8), f(i + 3 * quarter, 0);
 }
 
 // The random bits that a word's four codes are rounded with.
@@ -156,11 +152,6 @@ struct Random {
     return random * 1664525 + 1013904223;
   }
 };
-struct Down {
-  ADABELIEF_INLINE std::uint32_t first(std::uint32_t) const { return 0; }
-  ADABELIEF_INLINE std::uint32_t next(std::uint32_t) const { return 0; }
-};
-
 // Calls f(std::true_type) or f(std::false_type).
 template <class F>
 ADABELIEF_INLINE void as_type(bool value, F f) {
@@ -178,15 +169,11 @@ ADABELIEF_INLINE void store_codes(const std::array<const float*, count>& from, c
   for (std::uint32_t i = 0; i < quarter; ++i) {
     std::array<std::uint32_t, count> words{};
     std::uint32_t random = round.first(i);
-    const auto add = [&](std::uint32_t start) ADABELIEF_INLINE_LAMBDA {
+    each_of_word(i, [&](std::uint32_t j, int) ADABELIEF_INLINE_LAMBDA {
       std::size_t k = 0;
-      ((words[k] =
-            words[k] >> 8 | codes[k].encode((from[k] + start)[i], k == 0 ? random & 0xfffff : random >> 12, has_signs),
-        ++k),
-       ...);
+      ((words[k] = words[k] >> 8 | codes[k].encode(from[k][j], share<20>(random, k), has_signs), ++k), ...);
       random = round.next(random);
-    };
-    add(0), add(quarter), add(2 * quarter), add(3 * quarter);
+    });
     for (std::size_t k = 0; k < count; ++k) to[k].words[i] = words[k];
   }
 }

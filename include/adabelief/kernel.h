@@ -12,6 +12,10 @@
 #include <bit>
 #include <utility>
 
+#ifndef PART
+#define PART 64
+#define AHEAD 1024
+#endif
 #include "adabelief/forms.h"
 #include "adabelief/registry.h"
 
@@ -69,9 +73,16 @@ template <class Rule, class T>
   (std::make_index_sequence<Rule::states.size()>{});
 }
 
-// The same where numbers are not all floats in memory, on whole groups: taken apart, computed and put together in one
-// loop, so that the processor does the one while it waits for the root and the division of the other. A Weight, and
-// the gradient's element, is a float or, rounded stochastically, a bfloat16.
+// Asks for the memory from `at` on. The processor fetches ahead only what a loop reads, not far, and of few places at
+// once. A little at a time, or these loads would hold up those of the loop.
+template <std::size_t bytes>
+[[gnu::always_inline]] inline void fetch(const void* at) {
+  for (std::size_t b = 0; b < bytes; b += 64) __builtin_prefetch(static_cast<const char*>(at) + b, 0, 2);
+}
+
+// The same on whole groups of large tensors, and where numbers are not all floats in memory: they are taken apart,
+// computed and put together in one loop, so that the processor does the one while it waits for the root and the
+// division of the other. A Weight, and the gradient's element, is a float or, rounded stochastically, a bfloat16.
 template <class Rule, class Weight, StateType state_type>
 [[gnu::always_inline]] inline void loop_of_form(const Job& job, std::size_t begin, std::size_t end) {
   constexpr std::size_t count = Rule::states.size();
@@ -81,17 +92,14 @@ template <class Rule, class Weight, StateType state_type>
   Weight* const weights = static_cast<Weight*>(job.weights);
   const Weight* const gradient = static_cast<const Weight*>(job.gradient);
 
-  // The processor fetches ahead only what a loop reads, and not far enough: the memory would rest while numbers are put
-  // together. A little at a time, or these loads would hold up those of the loop.
-  constexpr std::size_t part = group / 2, ahead = 1024;
-  const auto fetch = [&](std::size_t first) ADABELIEF_INLINE_LAMBDA {
-    if (first + ahead + part > job.n) return;
-    const auto lines = [&](const void* memory, std::size_t size) ADABELIEF_INLINE_LAMBDA {
-      const char* const at = static_cast<const char*>(memory) + (first + ahead) * size;
-      for (std::size_t b = 0; b < part * size; b += 64) __builtin_prefetch(at + b, 0, 2);
-    };
-    lines(weights, sizeof(Weight)), lines(gradient, sizeof(Weight));
-    for (std::size_t k = 0; k < count; ++k) lines(job.states[k], bits8 ? 1 : sizeof(State));
+  // Else the memory would rest while is computed.
+  constexpr std::size_t part = bits8 ? group / 2 : group / 4, ahead = 2 * group;
+  const auto fetch_next = [&](std::size_t first) ADABELIEF_INLINE_LAMBDA {
+    const std::size_t next = first + ahead;
+    if (next + part > job.n) return;
+    fetch<part * sizeof(Weight)>(weights + next), fetch<part * sizeof(Weight)>(gradient + next);
+    constexpr std::size_t size = bits8 ? 1 : sizeof(State);
+    for (std::size_t k = 0; k < count; ++k) fetch<part * size>(static_cast<const char*>(job.states[k]) + next * size);
   };
 
   [&]<std::size_t... k>(std::index_sequence<k...>) ADABELIEF_INLINE_LAMBDA {
@@ -105,7 +113,7 @@ template <class Rule, class Weight, StateType state_type>
         Rule::update(narrow.c, x, g, s[k]...);
         keep(x_of[i], x, hash(i + key) >> 16);
       };
-      fetch(first);
+      fetch_next(first);
       if constexpr (bits8) {
         alignas(64) std::array<std::array<float, group>, count> numbers;
         const std::array groups{Group(job, k, first)...};
@@ -113,14 +121,13 @@ template <class Rule, class Weight, StateType state_type>
         std::array<Largest, count> largest{};
 #pragma GCC ivdep
         for (std::uint32_t i = 0; i < quarter; ++i) {
-          const auto one = [&](std::uint32_t j, int shift) ADABELIEF_INLINE_LAMBDA {
+          each_of_word(i, [&](std::uint32_t j, int shift) ADABELIEF_INLINE_LAMBDA {
             std::array s{codes[k].decode(groups[k].words[i] << shift)...};
             update(j, s);
             ((numbers[k][j] = s[k], largest[k].add(s[k])), ...);
-          };
-          one(i, 24), one(i + quarter, 16), one(i + 2 * quarter, 8), one(i + 3 * quarter, 0);
+          });
         }
-        fetch(first + part);
+        fetch_next(first + part);
         for (std::size_t j = 0; j + 1 < count; j += 2) {
           store_groups(std::array<const float*, 2>{numbers[j].data(), numbers[j + 1].data()},
                        std::array{groups[j], groups[j + 1]}, std::array{largest[j], largest[j + 1]},
@@ -137,11 +144,7 @@ template <class Rule, class Weight, StateType state_type>
         for (std::uint32_t i = 0; i < part; ++i) {
           std::array<float, count> s{as_float(states[k][i])...};
           update(i, s);
-          // Two states share a number.
-          [[maybe_unused]] const auto random = [&](std::size_t j) ADABELIEF_INLINE_LAMBDA {
-            return j % 2 == 0 ? hash(i + keys[j]) & 0xffff : hash(i + keys[j]) >> 16;
-          };
-          (keep(states[k][i], s[k], random(k)), ...);
+          (keep(states[k][i], s[k], share<16>(hash(i + keys[k]), k)), ...);
         }
       }
     }
@@ -149,16 +152,18 @@ template <class Rule, class Weight, StateType state_type>
   (std::make_index_sequence<count>{});
 }
 
-// Sums the squares of number(i) = {first, second, ...} over [begin, end) as cpu.h says. Pieces of them stay in the
-// nearest cache.
-template <std::size_t count, class T, class Number>
-[[gnu::always_inline]] inline void sum_squares(std::size_t begin, std::size_t end, double* squares, Number number) {
+// Sums the squares of number(i) = {first, second, ...} over [begin, end) of `size` elements as cpu.h says. Pieces of
+// them stay in the nearest cache. `read`: the arrays that number() reads.
+template <std::size_t count, class T, class Number, class... Read>
+[[gnu::always_inline]] inline void sum_squares(std::size_t begin, std::size_t end, std::size_t size, double* squares,
+                                               Number number, const Read*... read) {
   constexpr std::size_t piece = 256;
   static_assert(count <= max_norms && block % piece == 0 && piece % lanes == 0);
   T numbers[count][piece];
   double sums[count][lanes] = {};
   for (std::size_t first = begin; first < end; first += piece) {
-    const std::size_t n = end - first < piece ? end - first : piece;
+    const std::size_t n = end - first < piece ? end - first : piece, next = first + block;
+    if (next + piece <= size) (fetch<piece * sizeof(T)>(read + next), ...);
 #pragma GCC ivdep
     for (std::size_t i = 0; i < n; ++i) {
       const std::array<T, count> all = number(first + i);
@@ -190,10 +195,11 @@ template <class Rule, class T>
   const T* const gradient = static_cast<const T*>(job.gradient);
   [&]<std::size_t... k>(std::index_sequence<k...>) {
     [[maybe_unused]] const std::array<const T*, sizeof...(k)> states{static_cast<const T*>(job.states[k])...};
-    sum_squares<Rule::norms.size(), T>(begin, end, squares, [&](std::size_t i) {
+    const auto number = [&](std::size_t i) {
       return Rule::measure(narrow.c, narrow.decayed(weights[i]), narrow.used(gradient[i], weights[i]),
                            T(states[k][i])...);
-    });
+    };
+    sum_squares<Rule::norms.size(), T>(begin, end, job.n, squares, number, weights, gradient, states[k]...);
   }
   (std::make_index_sequence<Rule::states.size()>{});
 }
@@ -203,7 +209,8 @@ template <class T>
 [[gnu::always_inline]] inline void measure_gradient(const Job& job, std::size_t begin, std::size_t end,
                                                     double* squares) {
   const T* const gradient = static_cast<const T*>(job.gradient);
-  sum_squares<1, T>(begin, end, squares, [&](std::size_t i) { return std::array<T, 1>{gradient[i]}; });
+  const auto number = [&](std::size_t i) { return std::array<T, 1>{gradient[i]}; };
+  sum_squares<1, T>(begin, end, job.n, squares, number, gradient);
 }
 
 // The loops for one instruction set, whose attributes follow the name.
@@ -236,9 +243,7 @@ ADABELIEF_LOOPS(Avx512, [[gnu::flatten, gnu::target("avx512f,avx512vl,avx512dq,a
 // A rule without states has no other form of them.
 template <class Isa, class Rule, class Weight, StateType state_type>
 constexpr Kernel form() {
-  if constexpr (std::is_same_v<Weight, float> && (state_type == StateType::full || Rule::states.empty())) {
-    return Isa::template update<Rule, float>;
-  } else if constexpr (Rule::states.empty()) {
+  if constexpr (Rule::states.empty()) {
     return Isa::template update_form<Rule, Weight, StateType::full>;
   } else {
     return Isa::template update_form<Rule, Weight, state_type>;
@@ -248,12 +253,9 @@ template <class Isa, class Rule>
 constexpr Forms forms() {
   using enum StateType;
   using bfloat16_bits = std::uint16_t;
-  return {form<Isa, Rule, float, full>(),
-          form<Isa, Rule, float, bfloat16>(),
-          form<Isa, Rule, float, bits8>(),
-          form<Isa, Rule, bfloat16_bits, full>(),
-          form<Isa, Rule, bfloat16_bits, bfloat16>(),
-          form<Isa, Rule, bfloat16_bits, bits8>()};
+  return {{{form<Isa, Rule, float, full>(), form<Isa, Rule, float, bfloat16>(), form<Isa, Rule, float, bits8>()},
+           {form<Isa, Rule, bfloat16_bits, full>(), form<Isa, Rule, bfloat16_bits, bfloat16>(),
+            form<Isa, Rule, bfloat16_bits, bits8>()}}};
 }
 
 // The loops of every instruction set, nullptr for those that this kind of machine has not.

@@ -40,9 +40,9 @@ struct RuleInfo {
   template <class Function>
   using PerTypeAndIsa = std::array<std::array<Function, cpu::isa_names.size()>, 2>;  ///< [float, double][Isa]
   PerTypeAndIsa<cpu::Kernel> kernels;
-  std::array<cpu::Forms, cpu::isa_names.size()> forms;
-  PerTypeAndIsa<cpu::Measure> measures;  ///< nullptr where the rule has no norms
-  cpu::WithNorms with_norms;             ///< nullptr where the rule has no norms
+  std::array<cpu::Forms, cpu::isa_names.size()> forms;  ///< [Isa]
+  PerTypeAndIsa<cpu::Measure> measures;                 ///< nullptr where the rule has no norms
+  cpu::WithNorms with_norms;                            ///< nullptr where the rule has no norms
 
   /// The job of a tensor whose weights and gradient are of that type, and its states full, without its tensor and
   /// scalars, on the instruction set in use.

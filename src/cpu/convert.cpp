@@ -11,6 +11,13 @@
 namespace adabelief::cpu::detail {
 namespace {
 
+// u >> 16 after `added`, but of a number that is not finite.
+ADABELIEF_INLINE std::uint16_t upper(std::uint32_t u, std::uint32_t added) {
+  const std::uint32_t special = u >> 16 | ((u & magnitude) > infinity ? 0x40 : 0);
+  return static_cast<std::uint16_t>((u & infinity) == infinity ? special : (u + added) >> 16);
+}
+ADABELIEF_INLINE std::uint16_t to_nearest_bfloat16(float x) { return upper(bits(x), 0x7fff + (bits(x) >> 16 & 1)); }
+
 ADABELIEF_INLINE float from_float16(std::uint16_t h) {
   const std::uint32_t a = h & 0x7fffu;
   const float small = number(bits(0.5F) + (a & 0x3ff)) - 0.5F;  // of no subnormal float, which a thread may flush
@@ -28,7 +35,7 @@ ADABELIEF_INLINE std::uint16_t assemble16(float x, std::uint32_t subnormal, std:
   h = a >= infinity ? special : h;
   return static_cast<std::uint16_t>(h | (u >> 31 << 15));
 }
-ADABELIEF_INLINE std::uint16_t to_float16(float x, Nearest) {
+ADABELIEF_INLINE std::uint16_t to_nearest_float16(float x) {
   const std::uint32_t a = bits(x) & magnitude;
   const float small = a < 0x38800000 ? number(a) : 0.0F;
   return assemble16(x, bits(small + 0.5F) - bits(0.5F), 0xfff + (a >> 13 & 1));
@@ -61,7 +68,7 @@ ADABELIEF_INLINE float join_bfloat16(std::uint16_t half, std::int16_t rest) {
   return number((std::uint32_t(half) << 16) + static_cast<std::uint32_t>(kept));
 }
 ADABELIEF_INLINE Split split_float16(float x) {
-  const std::uint16_t half = to_float16(x, Nearest{});
+  const std::uint16_t half = to_nearest_float16(x);
   const float kept = from_float16(half), rest = (x - kept) / unit16(kept);
   const bool special = (half & 0x7c00) == 0x7c00;
   return {half, static_cast<std::int16_t>(static_cast<std::int32_t>(special ? 0.0F : rest))};
@@ -70,6 +77,19 @@ ADABELIEF_INLINE float join_float16(std::uint16_t half, std::int16_t rest) {
   const float kept = from_float16(half);
   return kept + static_cast<float>(rest) * unit16(kept);
 }
+
+ADABELIEF_INLINE void load_group(const Group& from, float* to) {
+  const Codes codes(*from.head);
+  for (std::uint32_t i = 0; i < quarter; ++i) {
+    each_of_word(
+        i, [&](std::uint32_t j, int shift) ADABELIEF_INLINE_LAMBDA { to[j] = codes.decode(from.words[i] << shift); });
+  }
+}
+
+struct Down {
+  ADABELIEF_INLINE std::uint32_t first(std::uint32_t) const { return 0; }
+  ADABELIEF_INLINE std::uint32_t next(std::uint32_t) const { return 0; }
+};
 
 template <class From>
 ADABELIEF_INLINE void each(std::uint32_t n, float* to, From from) {
@@ -113,8 +133,8 @@ ADABELIEF_INLINE void store_weights(const Job& job, std::size_t first, std::uint
   auto* const to = static_cast<std::uint16_t*>(job.weights) + first;
   const bool bfloat16 = job.weights_type == Type::bfloat16;
   if (job.rounding == Rounding::nearest) {
-    if (bfloat16) return narrow(n, to, [=](std::uint32_t i) { return to_bfloat16(from[i], Nearest{}); });
-    return narrow(n, to, [=](std::uint32_t i) { return to_float16(from[i], Nearest{}); });
+    if (bfloat16) return narrow(n, to, [=](std::uint32_t i) { return to_nearest_bfloat16(from[i]); });
+    return narrow(n, to, [=](std::uint32_t i) { return to_nearest_float16(from[i]); });
   }
   if (job.rounding == Rounding::stochastic) {
     const std::uint32_t key = random_key(job, max_states, first);
@@ -153,7 +173,7 @@ ADABELIEF_INLINE void store_states(const Job& job, std::size_t state, std::size_
 #pragma GCC ivdep
     for (std::uint32_t i = 0; i < n; ++i) {
       const std::uint32_t random = hash(i + key);
-      ((halves[k][i] = to_bfloat16(floats[k][i], k == 0 ? random & 0xffff : random >> 16)), ...);
+      ((halves[k][i] = to_bfloat16(floats[k][i], share<16>(random, k))), ...);
     }
     return;
   }
@@ -232,7 +252,7 @@ void read_state(const Job& job, std::size_t k, float* to) {
 void write_state(const Job& job, std::size_t k, const float* from) {
   if (job.state_type == StateType::bfloat16) {
     auto* const halves = static_cast<std::uint16_t*>(job.states[k]);
-    for (std::size_t i = 0; i < job.n; ++i) halves[i] = detail::to_bfloat16(from[i], detail::Nearest{});
+    for (std::size_t i = 0; i < job.n; ++i) halves[i] = detail::to_nearest_bfloat16(from[i]);
     return;
   }
   for (std::size_t first = 0; first < job.n; first += group) {

@@ -15,7 +15,8 @@
 namespace adabelief::trials {
 
 struct TransformerOptions {
-  std::int64_t source_words, target_words, padding;  ///< padding: the id that stands for no word, in both vocabularies
+  std::int64_t source_words = 0, target_words = 0;
+  std::int64_t padding = 0;  ///< the id that stands for no word, in both vocabularies
   std::int64_t width = 512, inner = 1024, heads = 4, layers = 6;
   double dropout = 0.3;          ///< of embeddings, and of what each part of a layer adds to its input
   double attention_dropout = 0;  ///< of attention's weights
