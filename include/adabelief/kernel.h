@@ -92,7 +92,7 @@ template <class Rule, class Weight, StateType state_type>
   Weight* const weights = static_cast<Weight*>(job.weights);
   const Weight* const gradient = static_cast<const Weight*>(job.gradient);
 
-  // Else the memory would rest while is computed.
+  // Without, the memory would rest during the arithmetic.
   constexpr std::size_t part = bits8 ? group / 2 : group / 4, ahead = 2 * group;
   const auto fetch_next = [&](std::size_t first) ADABELIEF_INLINE_LAMBDA {
     const std::size_t next = first + ahead;
