@@ -152,6 +152,7 @@ struct Random {
     return random * 1664525 + 1013904223;
   }
 };
+
 // Calls f(std::true_type) or f(std::false_type).
 template <class F>
 ADABELIEF_INLINE void as_type(bool value, F f) {
@@ -161,6 +162,7 @@ ADABELIEF_INLINE void as_type(bool value, F f) {
     f(std::false_type{});
   }
 }
+
 // The codes of a group of one state, or of each of two, whose random bits are the parts of one number.
 template <class Round, std::size_t count, class... HasSigns>
 ADABELIEF_INLINE void store_codes(const std::array<const float*, count>& from, const std::array<Group, count>& to,

@@ -12,10 +12,6 @@
 #include <bit>
 #include <utility>
 
-#ifndef PART
-#define PART 64
-#define AHEAD 1024
-#endif
 #include "adabelief/forms.h"
 #include "adabelief/registry.h"
 
