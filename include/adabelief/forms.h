@@ -33,6 +33,12 @@ namespace adabelief::cpu::detail {
 ADABELIEF_INLINE std::uint32_t bits(float value) { return std::bit_cast<std::uint32_t>(value); }
 ADABELIEF_INLINE float number(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 
+// Asks for the memory from `at` on. The processor fetches ahead only what a loop reads, not far, and of few places at
+// once. A little at a time, or these loads would hold up those of the loop.
+ADABELIEF_INLINE void fetch(const void* at, std::size_t bytes) {
+  for (std::size_t b = 0; b < bytes; b += 64) __builtin_prefetch(static_cast<const char*>(at) + b, 0, 2);
+}
+
 inline constexpr std::uint32_t infinity = 0x7f800000, magnitude = 0x7fffffff;
 
 // Two thirds of Appleby's finalizer of MurmurHash3, in the public domain: the last third would mix the upper half into

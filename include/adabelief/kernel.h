@@ -69,13 +69,6 @@ template <class Rule, class T>
   (std::make_index_sequence<Rule::states.size()>{});
 }
 
-// Asks for the memory from `at` on. The processor fetches ahead only what a loop reads, not far, and of few places at
-// once. A little at a time, or these loads would hold up those of the loop.
-template <std::size_t bytes>
-[[gnu::always_inline]] inline void fetch(const void* at) {
-  for (std::size_t b = 0; b < bytes; b += 64) __builtin_prefetch(static_cast<const char*>(at) + b, 0, 2);
-}
-
 // The same on whole groups of large tensors, and where numbers are not all floats in memory: they are taken apart,
 // computed and put together in one loop, so that the processor does the one while it waits for the root and the
 // division of the other. A Weight, and the gradient's element, is a float or, rounded stochastically, a bfloat16.
@@ -93,9 +86,9 @@ template <class Rule, class Weight, StateType state_type>
   const auto fetch_next = [&](std::size_t first) ADABELIEF_INLINE_LAMBDA {
     const std::size_t next = first + ahead;
     if (next + part > job.n) return;
-    fetch<part * sizeof(Weight)>(weights + next), fetch<part * sizeof(Weight)>(gradient + next);
+    fetch(weights + next, part * sizeof(Weight)), fetch(gradient + next, part * sizeof(Weight));
     constexpr std::size_t size = bits8 ? 1 : sizeof(State);
-    for (std::size_t k = 0; k < count; ++k) fetch<part * size>(static_cast<const char*>(job.states[k]) + next * size);
+    for (std::size_t k = 0; k < count; ++k) fetch(static_cast<const char*>(job.states[k]) + next * size, part * size);
   };
 
   [&]<std::size_t... k>(std::index_sequence<k...>) ADABELIEF_INLINE_LAMBDA {
@@ -159,7 +152,7 @@ template <std::size_t count, class T, class Number, class... Read>
   double sums[count][lanes] = {};
   for (std::size_t first = begin; first < end; first += piece) {
     const std::size_t n = end - first < piece ? end - first : piece, next = first + block;
-    if (next + piece <= size) (fetch<piece * sizeof(T)>(read + next), ...);
+    if (next + piece <= size) (fetch(read + next, piece * sizeof(T)), ...);
 #pragma GCC ivdep
     for (std::size_t i = 0; i < n; ++i) {
       const std::array<T, count> all = number(first + i);

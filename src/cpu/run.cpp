@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "adabelief/cpu.h"
+#include "adabelief/forms.h"
 #include "adabelief/text.h"
 #include "convert.h"
 
@@ -164,10 +165,8 @@ detail::Floats floats(const Job& part) {
 // Asks for the elements [first, first + n) of a job: the memory would have nothing to do while a piece is computed, as
 // the processor fetches ahead of a loop only what that loop reads.
 void fetch(const Job& job, std::size_t first, std::size_t n) {
-  constexpr std::size_t line = 64;
   const auto lines = [&](const void* memory, std::size_t size) {
-    const char* const begin = static_cast<const char*>(memory) + first * size;
-    for (std::size_t b = 0; b < n * size; b += line) __builtin_prefetch(begin + b, 0, 2);
+    detail::fetch(static_cast<const char*>(memory) + first * size, n * size);
   };
   lines(job.weights, size_of(job.weights_type));
   lines(job.gradient, size_of(job.gradient_type));
