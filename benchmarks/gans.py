@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from measure import OURS, PEER, Problem, output, ratio, say, spread
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from training import DATA, NoData, find_data, read
+from training import IN_MEMORY, NoData, find_data
 
 BATCH, CLASSES = 64, 10
 WORKLOADS = ("cifar10_wgan", "cifar10_wgan_gp", "cifar10_sngan")
@@ -148,7 +148,7 @@ def train(workload: str, folder: Path, steps: int, width: float) -> float:
     """Trains; returns the seconds."""
     torch.manual_seed(1)
     sn, gp = workload == "cifar10_sngan", workload == "cifar10_wgan_gp"
-    images, labels = read(folder, DATA["cifar10"][1], 1)
+    images, labels = IN_MEMORY["cifar10"].read(folder, IN_MEMORY["cifar10"].train)
     generator: Dcgan | Sngan = Sngan(round(256 * width)) if sn else Dcgan(round(64 * width))
     critic = SnganDiscriminator(round(128 * width)) if sn else DcganCritic(round(64 * width), gp)
     for network in (generator, critic):

@@ -113,6 +113,24 @@ def resnet34(classes: int, width: float = 1) -> nn.Module:
     return resnet([3, 4, 6, 3], round(64 * width), True, classes)
 
 
+def resnet18(classes: int, width: float = 1) -> nn.Module:
+    channels = round(64 * width)
+    net = resnet([2, 2, 2, 2], channels, True, classes)
+    net.layers[0] = nn.Conv2d(3, channels, 7, 2, padding=3, bias=False)
+    net.layers.insert(3, nn.MaxPool2d(3, 2, padding=1))
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return net
+
+
+def fashion_mnist_cnn(classes: int, width: float = 1) -> nn.Module:
+    a, b, c = (round(channels * width) for channels in (16, 32, 64))
+    convolutions = [nn.Conv2d(1, a, 5, 2, padding=2), nn.ReLU(), nn.Conv2d(a, b, 3, 2, padding=1), nn.ReLU()]
+    linears = [nn.Flatten(), nn.Linear(b * 7 * 7, c), nn.ReLU(), nn.Linear(c, classes)]
+    return nn.Sequential(*convolutions, *linears)
+
+
 class PooledStage(nn.Module):
     """A convolution with pooling, and one beside a shortcut."""
 
@@ -151,6 +169,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet20": resnet20,
     "vgg11": vgg11,
     "resnet34": resnet34,
+    "resnet18": resnet18,
+    "fashion_mnist_cnn": fashion_mnist_cnn,
     "densenet121": densenet121,
     "whitened_resnet": whitened_resnet,
 }

@@ -12,6 +12,7 @@
 
 #include "models/densenet.h"
 #include "models/resnet.h"
+#include "models/resnet18.h"
 #include "models/vgg.h"
 #include "models/whitened_resnet.h"
 
@@ -42,6 +43,7 @@ int save(const std::string& model, std::int64_t classes, double width, const std
   const std::map<std::string, std::function<std::vector<c10::IValue>()>> models{
       {"resnet20", [&] { return shown(resnet_cifar(3, classes, width)); }},
       {"resnet34", [&] { return shown(resnet34(classes, width)); }},
+      {"resnet18", [&] { return shown(ResNet18(classes, width)); }},
       {"vgg11", [&] { return shown(Vgg11(classes, width)); }},
       {"densenet121", [&] { return shown(DenseNet121(classes, width)); }},
       {"whitened_resnet",

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -20,6 +21,7 @@ import peers
 import plot
 import training
 from measure import Problem
+from models import MODELS
 from peers import Entry, Shape
 
 SHAPE = Shape("2/3", "Two tensors of 3", [3, 3])
@@ -114,10 +116,25 @@ def test_every_package_has_its_version() -> None:
         assert all(re.fullmatch(r"[\w-]+==[\d.]+", package) for package in peer.packages), peer.name
 
 
-def test_every_workload_on_cifar_has_a_twin_in_python() -> None:
-    assert {*training.TWINS, *gans.WORKLOADS} == {
-        path.stem for path in (measure.ROOT / "trials/workloads").glob("cifar*.h")
-    }
+def test_every_workload_on_images_has_a_twin_in_python() -> None:
+    workloads = [path.stem for path in (measure.ROOT / "trials/workloads").glob("*.h")]
+    images = {name for name in workloads if name.startswith(("cifar", "fashion_mnist", "imagenet"))}
+    assert {*training.TWINS, *gans.WORKLOADS} == images
+    assert sum(weight.numel() for weight in MODELS["fashion_mnist_cnn"](10).parameters()) == 106_122
+
+
+def test_photographs_are_made_for_both(tmp_path: Path) -> None:
+    training.make_photographs(tmp_path, 4)
+    root, folder = training.find_data(str(tmp_path), "imagenet")
+    assert root == folder == tmp_path
+    data = training.Photographs(folder, training.Twin("resnet18", batch=4), torch.channels_last)
+    x, y = next(data.train())
+    assert x.shape == (4, 3, 224, 224) and x.is_contiguous(memory_format=torch.channels_last)
+    assert sorted(y.tolist()) == [0, 0, 1, 1] and 0.2 < x.std() < 3
+    (shown,) = (len(y) for _, y in data.test())
+    assert shown == 100 and 90_000 < (tmp_path / "val/n0/0.JPEG").stat().st_size < 130_000
+    words = ["--rule=adam", "--batch=4", "--width=0.1", "--steps=1", f"--data={tmp_path}"]
+    assert measure.trial("imagenet_resnet18", *words)[-1]["status"] == "finished"
 
 
 def test_random_numbers_are_those_of_the_program() -> None:

@@ -29,7 +29,7 @@ torch.set_num_threads(1)
 PROGRAM = Path(os.environ.get("ADABELIEF_PROGRAM", ROOT / "build" / "adabelief")).resolve().parent / "tests/test_models"
 # Three are those of the definitions that the AdaBelief paper's code trains, ResNet-20's is of He et al.
 WEIGHTS = {"resnet20": 269_722, "vgg11": 9_750_922, "resnet34": 21_282_122, "densenet121": 6_956_298,
-           "whitened_resnet": 656_472}  # fmt: skip
+           "resnet18": 11_181_642, "whitened_resnet": 656_472}  # fmt: skip
 
 
 @dataclass(frozen=True)
