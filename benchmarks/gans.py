@@ -124,7 +124,8 @@ class DiscriminatorBlock(nn.Module):
         self.first = first
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv2(F.relu(self.conv1(x if self.first else F.relu(x))))
+        x = x if self.first else F.relu(x)
+        h = self.conv2(F.relu(self.conv1(x)))
         return self.pool(h) + self.shortcut(self.pool(x))
 
 
@@ -163,8 +164,7 @@ def train(workload: str, folder: Path, steps: int, width: float) -> float:
 
     def critic_loss(x: Tensor, y: Tensor, fake: Tensor, fake_y: Tensor) -> Tensor:
         if sn:
-            real_value, fake_value = critic(torch.cat((x, fake)), torch.cat((y, fake_y))).chunk(2)
-            return F.relu(1 - real_value).mean() + F.relu(1 + fake_value).mean()
+            return F.relu(1 - critic(x, y)).mean() + F.relu(1 + critic(fake, fake_y)).mean()
         loss = critic(fake, fake_y).mean() - critic(x, y).mean()
         if not gp:
             return loss

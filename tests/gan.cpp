@@ -125,6 +125,19 @@ TEST(Networks, TurnLatentVectorsIntoImagesAndImagesIntoValues) {
   EXPECT_EQ(SnganDiscriminator(4, 10)(small, y).sizes(), (std::vector<std::int64_t>{3}));
 }
 
+// PyTorch-StudioGAN's ReLU changes in place what the shortcut takes next, too.
+TEST(Networks, RectifyWhatADiscriminatorsLaterBlocksTakeForBothBranches) {
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(1);
+  const torch::Tensor x = torch::randn({2, 3, 8, 8});
+  for (const bool halves : {false, true}) {
+    DiscriminatorBlock first(3, 3, halves, true), later(3, 3, halves, false);
+    first->eval(), later->eval();
+    EXPECT_FALSE(torch::equal(first(x), first(torch::relu(x))));
+    EXPECT_TRUE(torch::equal(later(x), later(torch::relu(x))));
+  }
+}
+
 TEST(SpectralNorm, BringsTheLargestSingularValueToOne) {
   torch::manual_seed(1);
   SpectralWeight weight(torch::IntArrayRef{6, 4, 3, 3});

@@ -347,7 +347,8 @@ bool choose_options(std::vector<Entry>& entries, Json& plan) {
       records = e.folder / "records";
     }
     if (!ended) continue;
-    const auto chosen = crashed ? std::nullopt : choose(trials, records);
+    const bool by_best = plan["tuning"].value("by", "last") == "best";
+    const auto chosen = crashed ? std::nullopt : choose(trials, records, by_best);
     if (!chosen) {
       if (!tuned.done()) {
         tuned.state = Entry::crashed;

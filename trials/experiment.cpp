@@ -6,6 +6,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <map>
 #include <set>
@@ -202,6 +203,7 @@ Json Experiment::json(bool tune) const {
   if (tune) {
     json["tuning"] = {
         {"trials", tuning->budget}, {"seed", tuning->seed}, {"search", tuning->search}, {"chosen", Json::array()}};
+    if (tuning->by_best) json["tuning"]["by"] = "best";
   }
   json["toml"] = toml;
   json["trials"] = all;
@@ -395,8 +397,13 @@ Experiment parse_experiment(const std::string& name, const std::string& source, 
     if (!node->is_table()) root.fail(node, "tuning must be a table, [tuning], with trials = a number");
     Table table(*node->as_table(), file, "tuning.");
     if (table.find("trials") == nullptr) table.fail(nullptr, "tuning.trials is missing: how many each rule has");
+    constexpr std::array<std::string_view, 2> ways{"last", "best"};
+    const auto by = table.get<std::string>("by", "one of " + join(ways)).value_or("last");
+    if (std::find(ways.begin(), ways.end(), by) == ways.end())
+      table.fail(table.find("by"), unknown("tuning.by", by, ways));
     e.tuning = Tuning{.budget = positive(table, "trials", 1),
                       .seed = table.get<std::int64_t>("seed", "a whole number").value_or(0),
+                      .by_best = by == "best",
                       .search = Json::array(),
                       .trials = {},
                       .tuned = {}};

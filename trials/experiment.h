@@ -16,6 +16,7 @@ namespace adabelief::trials {
 struct Tuning {
   int budget;                 ///< trials of each rule and workload
   std::int64_t seed;          ///< theirs, which is none of the experiment's
+  bool by_best;               ///< whether the best evaluation of a trial tells of its options, not the last one
   Json search;                ///< [{"label", "rule", "workload" where there are several, "search": {option: range}}]
   std::vector<Trial> trials;  ///< point by point
   std::vector<Trial> tuned;   ///< as Experiment::trials, but that their options are not chosen yet

@@ -53,7 +53,7 @@ void change(Trial& trial, const std::vector<std::pair<std::string, std::string>>
   }
 }
 
-std::optional<Chosen> choose(const std::vector<Trial>& trials, const std::filesystem::path& records) {
+std::optional<Chosen> choose(const std::vector<Trial>& trials, const std::filesystem::path& records, bool by_best) {
   std::optional<Chosen> best;
   for (std::size_t i = 0; i < trials.size(); ++i) {
     std::ifstream in(records / (trials[i].run() + ".jsonl"));
@@ -65,8 +65,8 @@ std::optional<Chosen> choose(const std::vector<Trial>& trials, const std::filesy
       const std::string type = line.value("type", "");
       if (type == "config") higher = line["metric"]["better"] == "higher";
       if (type == "evaluation") {
-        const bool picks = line.contains("valid_metric");
-        const Json value = line[picks ? "valid_metric" : "test_metric"];
+        const bool validated = line.contains("valid_metric"), picks = validated || by_best;
+        const Json value = line[validated ? "valid_metric" : "test_metric"];
         const std::optional<double> now = value.is_number() ? std::optional(value.get<double>()) : std::nullopt;
         if (!picks || !metric || (now && (higher ? *now > *metric : *now < *metric))) metric = now;
       }

@@ -37,13 +37,13 @@ std::string tuned_label(const Trial& trial);
 /// Changes the trial's settings to these where it has them, and adds the others.
 void change(Trial& trial, const std::vector<std::pair<std::string, std::string>>& settings);
 
-/// The best of tuning trials by the last evaluation in their records, which all must be in a folder, or, where the
-/// workload has validation data by which a trial's epoch is picked, by the best on these; nothing where none has
-/// finished, as where all diverged.
+/// The best of tuning trials by the last evaluation in their records, which all must be in a folder, or by the best one
+/// where `by_best` says so or the workload has validation data, by which a trial's epoch is picked; nothing where none
+/// has finished, as where all diverged.
 struct Chosen {
   std::size_t trial;  ///< its place among them
   double metric;
 };
-std::optional<Chosen> choose(const std::vector<Trial>& trials, const std::filesystem::path& records);
+std::optional<Chosen> choose(const std::vector<Trial>& trials, const std::filesystem::path& records, bool by_best);
 
 }  // namespace adabelief::trials

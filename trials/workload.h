@@ -73,7 +73,7 @@ class Workload {
   /// left without a gradient is left as it is by the step. Returns the loss.
   virtual double backward(std::int64_t t) = 0;
 
-  /// Seconds of the last backward(t) in which its data were made ready.
+  /// Seconds of the last backward(t) in which its data were made ready; 0 where a step takes them as they lie.
   virtual double data_seconds() const { return 0; }
 
   /// What the weights have beside them that outlasts a step: a network's buffers, an LSTM's hidden state, averages,

@@ -471,6 +471,8 @@ def test_trials_of_one_label_with_other_settings_are_told(folder: Path, key: str
         ("precision", "bfloat16", 'precision, so equal seeds are no pairs: A "float32"; B "bfloat16"'),
         ("parameters", 999, "parameters, so equal seeds are no pairs: A 1000; B 999"),
         ("train", 500, "train, so equal seeds are no pairs: A null; B 500"),
+        ("features", {"sha256": "a"}, 'features.sha256, so equal seeds are no pairs: A null; B "a"'),
+        ("fakes", 1000, "fakes, so equal seeds are no pairs: A null; B 1000"),
         ("metric", {"name": "m"}, f'metric, so equal seeds are no pairs: A {json.dumps(METRIC)}; B {{"name": "m"}}'),
     ],
 )

@@ -180,6 +180,7 @@ def test_what_is_not_there_to_reduce_or_to_tune_is_refused(here: Here) -> None:
         ('"decoupled"]', '"decuopled"]', "19: sgd: decay must be one of coupled, decoupled, fixed, got 'decuopled'"),
         ("[tuning]\ntrials = 5\n", "", "12: rules.search needs the table [tuning] with trials = a number"),
         ("trials = 5", "trials = 5\nseed = 2", "9: tuning.seed must be none of the experiment's seeds, got 2"),
+        ("trials = 5", 'trials = 5\nby = "first"', "9: no tuning.by named 'first'. There are: last, best"),
         ("trials = 5", "trials = 0", "8: trials must be a whole number of at least 1, got 0"),
         ('"AMSGrad"', '"SGD (tuned)"', "7: the label SGD (tuned) is that of a tuned rule; give it another"),
     ],
@@ -242,6 +243,27 @@ def test_every_rule_is_tuned_by_as_many_trials_on_validation_data_and_the_best_i
             assert config["options"] == trials[f"{name}-t{best:02}-s0"]["options"]
             assert (config["label"], "tuning" in config) == (f"{chosen['label']} (tuned)", False)
         assert all(float(chosen["options"][key]) == config["options"][key] for key in ("lr",))
+
+
+def test_the_best_evaluation_of_a_trial_tells_of_its_options_where_the_file_says_so(here: Here) -> None:
+    # On |x| + |y| steps of one length come near the optimum and go past it.
+    toy = TUNING.replace("convex_regret", "toy_abs").replace("steps = 300", "steps = 60")
+    toy = toy.replace('[1e-3, 1e-1, "log"], momentum = [0.5, 0.9,', '[1e-2, 1, "log"], momentum = [0.9, 0.99,')
+    chosen = {}
+    for by in ("last", "best"):
+        here.write(toy.replace("trials = 5", f'trials = 5\nby = "{by}"'))
+        assert here("compare", "mini.toml", "--tune", "--out", by).returncode == 0
+        tuning = plan(here, by)["tuning"]
+        assert tuning.get("by", "last") == by
+        (chosen[by],) = (entry for entry in tuning["chosen"] if entry["label"] == "SGD")
+        reached = {}
+        for k in range(1, 6):
+            metrics = [line["test_metric"] for line in read(here.folder / by / f"tuning/records/sgd-t{k:02}-s0.jsonl")
+                       if line["type"] == "evaluation"]  # fmt: skip
+            reached[k] = min(m for m in metrics if m is not None) if by == "best" else metrics[-1]
+        best = min(reached, key=lambda k: reached[k])
+        assert (chosen[by]["point"], chosen[by]["metric"]) == (best, reached[best])
+    assert chosen["last"]["metric"] > chosen["best"]["metric"]
 
 
 def test_tuning_goes_on_in_its_middle_and_a_run_may_be_tuned_later(here: Here) -> None:

@@ -48,7 +48,7 @@ struct GptBlockImpl : torch::nn::Module {
 };
 TORCH_MODULE(GptBlock);
 
-/// 818,241 weights with the defaults for 65 characters and a context of 128.
+/// 818,113 weights with the defaults for 65 characters and a context of 128.
 struct GptImpl : torch::nn::Module {
   explicit GptImpl(const GptOptions& options) {
     embedding_ = register_parameter("embedding", torch::empty({options.vocabulary, options.width}).normal_(0, 0.02));

@@ -139,7 +139,8 @@ struct SnganGeneratorImpl : torch::nn::Module {
 TORCH_MODULE(SnganGenerator);
 
 /// (N, C, H, W) -> the same, or half of height and width. The first one of a network takes pixels, which it doesn't
-/// rectify.
+/// rectify; the others rectify what they take for the shortcut too, as StudioGAN does, whose ReLU works in place, where
+/// SN-GAN's own shortcut takes it as it is.
 struct DiscriminatorBlockImpl : torch::nn::Module {
   DiscriminatorBlockImpl(std::int64_t in, std::int64_t out, bool halves, bool first) : halves_(halves), first_(first) {
     conv1_ = register_module("conv1", SpectralConv(in, out, 3));
@@ -147,8 +148,8 @@ struct DiscriminatorBlockImpl : torch::nn::Module {
     if (halves || in != out) shortcut_ = register_module("shortcut", SpectralConv(in, out, 1));
   }
 
-  torch::Tensor forward(const torch::Tensor& x) {
-    const torch::Tensor h = conv2_(torch::relu(conv1_(first_ ? x : torch::relu(x))));
+  torch::Tensor forward(const torch::Tensor& given) {
+    const torch::Tensor x = first_ ? given : torch::relu(given), h = conv2_(torch::relu(conv1_(x)));
     const auto pooled = [&](const torch::Tensor& images) { return halves_ ? torch::avg_pool2d(images, 2) : images; };
     // As above, a convolution of one pixel commutes with the mean of four.
     return pooled(h) + (shortcut_ ? shortcut_(pooled(x)) : x);

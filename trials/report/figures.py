@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from records import Section, Trial
+from stats import best as top
 from stats import curve, outcome
 from table import Table, number, plus_minus
 
@@ -198,7 +199,8 @@ def curves(section: Section, metric_title: str) -> Json:
 
 
 def tuning(section: Section, metric_title: str) -> list[Json]:
-    """Of each option that the search varied, the trials' last metric over it; a ring marks each rule's best trial."""
+    """Of each option that the search varied, what the trials reached over it; a ring marks each rule's best trial."""
+    judged = top if section.plan.get("tuning", {}).get("by") == "best" else outcome
     trials = [t for t in section.search if t.status != "unfinished"]
     labels = list(dict.fromkeys([*section.labels, *(t.label for t in trials)]))
     varied: dict[str, set[str]] = {}  # option -> labels of which the search varied it
@@ -218,7 +220,7 @@ def tuning(section: Section, metric_title: str) -> list[Json]:
             own = sorted((t for t in trials if t.label == label), key=lambda t: t.config["options"].get(name, 0))
             group = {"type": "scatter", "legendgroup": label, "name": label, "mode": "markers"}
             ended = [t for t in own if t.status == "finished"]
-            reached = {t.run: outcome(t, section.better) for t in ended}
+            reached = {t.run: judged(t, section.better) for t in ended}
             best = (max if section.better == "higher" else min)(ended, key=lambda t: reached[t.run], default=None)
             told = [", ".join(f"{k} {v}" for k, v in t.config["options"].items()) for t in own]
             alone = sum(label in labels_ for labels_ in varied.values()) == 1

@@ -243,7 +243,10 @@ PLAN = {
 
 # Settings that are the same in all trials of a label; those of PAIRING must be so in all trials of a section, else
 # trials of two rules with the same seed differ in more than the rule.
-PAIRING = ("data.sha256", "train", "metric", "parameters", "steps", "epochs", "batch", "precision")
+PAIRING = (
+    *("data.sha256", "features.sha256", "fakes", "train", "metric"),
+    *("parameters", "steps", "epochs", "batch", "precision"),
+)
 SETTINGS = (
     *("rule", "options", "schedule", *PAIRING, "average"),
     *("states", "weights", "threads", "channels_last", "torch", "commit"),

@@ -7,9 +7,7 @@
 namespace adabelief::trials {
 
 /// Zhuang et al., NeurIPS 2020, section 4, who took the training from AdaBound's authors: batches of 128, 4 pixels of
-/// padding with random crops, flips, 200 epochs. They divide pixels by 0.2, the mean of each image's own deviation,
-/// where this divides by that of all pixels, 0.25; torchvision's crop pads with black, where this pads with the mean
-/// colour; and their last batch of an epoch is smaller, where this leaves it out.
+/// padding with random crops, flips, 200 epochs. Where this differs the experiment cifar10 says it.
 struct PaperCifar : Classification {
   PaperCifar(const Setup& setup, std::string_view data_name, Network network)
       : Classification(setup, data_name, std::move(network),

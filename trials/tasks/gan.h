@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "clock.h"
 #include "data/dataset.h"
 #include "random.h"
 #include "tasks/distances.h"
@@ -93,16 +94,21 @@ class Gan : public Workload {
   std::int64_t batch() const override { return batch_; }
   std::int64_t steps_per_epoch() const override { return batches_per_epoch() * cycle / critic_steps; }
 
+  double data_seconds() const override { return data_seconds_; }
+
   /// Returns the critic's loss, in the generator's steps that of the critic's last one.
   double backward(std::int64_t t) override {
     generator().train();
     critic().train();
     const std::int64_t turn = (t - 1) % cycle, done = (t - 1) / cycle * critic_steps;
+    data_seconds_ = 0;
     if (turn == options_.generator_turn) {
       const auto [z, y] = latents(latent_key, options_.generator_turn == 1 ? t - 1 : t, batch_);
       generator_loss(generate(z, y), y).backward({}, std::nullopt, false, generator().parameters());
     } else {
+      const Clock clock;
       const auto [x, real_y] = reals(done + (turn < options_.generator_turn ? turn : turn - 1));
+      data_seconds_ = clock.seconds();
       const auto [z, y] = latents(latent_key, t, batch_);
       torch::Tensor fake;
       {
@@ -273,6 +279,7 @@ class Gan : public Workload {
   std::int64_t batch_ = 64;
   std::vector<std::int64_t> order_;
   std::int64_t shuffled_ = -1;  // the epoch that order_ is of
+  double data_seconds_ = 0;
 };
 
 }  // namespace adabelief::trials

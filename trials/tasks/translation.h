@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "clock.h"
 #include "data/text.h"
 #include "models/transformer.h"
 #include "random.h"
@@ -77,6 +78,7 @@ class Translation : public Workload {
     return {.loss = test, .metric = test_bleu, .valid_loss = valid, .valid_metric = valid_bleu};
   }
 
+  double data_seconds() const override { return data_seconds_; }
   Metric metric() const override { return {"BLEU", "", true}; }
   std::string data_name() const override { return name_; }
   std::string data_sha256() const override { return corpus_.sha256; }
@@ -130,8 +132,12 @@ class Translation : public Workload {
   }
 
   torch::Tensor loss_on(const data::Pairs& of, const Indices& indices) {
-    return model_->loss(padded(of.source, indices, -1, data::end), padded(of.target, indices, data::begin, -1),
-                        padded(of.target, indices, -1, data::end), smoothing);
+    const Clock clock;
+    const torch::Tensor source = padded(of.source, indices, -1, data::end),
+                        target = padded(of.target, indices, data::begin, -1),
+                        next = padded(of.target, indices, -1, data::end);
+    data_seconds_ = clock.seconds();
+    return model_->loss(source, target, next, smoothing);
   }
 
   // The loss of a word, and BLEU, which is left undefined before the first step: to search among equals takes longest.
@@ -183,6 +189,7 @@ class Translation : public Workload {
   std::vector<Indices> batches_;
   Indices order_;
   std::int64_t shuffled_ = -1;  // the epoch that order_ is of
+  double data_seconds_ = 0;
 };
 
 }  // namespace adabelief::trials

@@ -9,7 +9,7 @@ namespace adabelief::trials {
 
 /// As in the AdaBelief paper's runs with PyTorch-StudioGAN: of each class its own images, hinge loss, flips, 100,000
 /// steps of the generator, FID against the test images after every 2,000 of them. Real images and fakes go through the
-/// discriminator as one batch, so that a step of it has one step of power iteration.
+/// discriminator one after the other, each with a step of power iteration.
 struct Cifar10Sngan final : Gan {
   static constexpr std::string_view name = "cifar10_sngan";
   static constexpr std::string_view summary = "CIFAR-10 by a spectrally normalized GAN (AdaBelief paper, table 3)";
@@ -37,8 +37,8 @@ struct Cifar10Sngan final : Gan {
 
   torch::Tensor critic_loss(const torch::Tensor& real, const torch::Tensor& real_y, const torch::Tensor& fake,
                             const torch::Tensor& fake_y) override {
-    const auto values = discriminator_(torch::cat({real, fake}), torch::cat({real_y, fake_y})).split(real.size(0));
-    return torch::relu(1 - values[0]).mean() + torch::relu(1 + values[1]).mean();
+    const torch::Tensor of_real = discriminator_(real, real_y), of_fake = discriminator_(fake, fake_y);
+    return torch::relu(1 - of_real).mean() + torch::relu(1 + of_fake).mean();
   }
   torch::Tensor generator_loss(const torch::Tensor& fake, const torch::Tensor& y) override {
     return -discriminator_(fake, y).mean();

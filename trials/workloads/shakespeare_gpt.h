@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "clock.h"
 #include "data/text.h"
 #include "models/gpt.h"
 #include "random.h"
@@ -61,10 +62,13 @@ struct ShakespeareGpt final : Workload {
       order_ = permutation((train_.size(0) - context) / context, Random(seed_, shuffle_key, epoch));
       shuffled_ = epoch;
     }
+    const Clock clock;
     std::vector<torch::Tensor> pieces;
     for (std::int64_t i = first; i < first + batch_; ++i)
       pieces.push_back(train_.narrow(0, start_ + order_[i] * context, context + 1));
-    const torch::Tensor loss = loss_on(torch::stack(pieces));
+    const torch::Tensor batch = torch::stack(pieces);
+    data_seconds_ = clock.seconds();
+    const torch::Tensor loss = loss_on(batch);
     loss.backward();
     return loss.item<double>();
   }
@@ -82,6 +86,7 @@ struct ShakespeareGpt final : Workload {
     return {.loss = loss, .metric = loss / std::numbers::ln2};
   }
 
+  double data_seconds() const override { return data_seconds_; }
   Metric metric() const override { return {"bits per character", "", false}; }
   std::string data_name() const override { return "tinyshakespeare"; }
   std::string data_sha256() const override { return sha256_; }
@@ -106,6 +111,7 @@ struct ShakespeareGpt final : Workload {
   std::string sha256_;
   std::vector<std::int64_t> order_;
   std::int64_t start_ = 0, shuffled_ = -1;  // the epoch that order_ and start_ are of
+  double data_seconds_ = 0;
 };
 
 }  // namespace adabelief::trials
