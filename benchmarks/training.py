@@ -99,7 +99,7 @@ TWINS = {
     "cifar100_resnet34": Twin("resnet34", 0.1, wide=True),
     "cifar100_densenet121": Twin("densenet121", 0.1, wide=True),
     "cifar10_speed": Twin("whitened_resnet", pad=2, smoothing=0.1, size=24),
-    "imagenet_resnet18": Twin("resnet18", 0.05, modes=tuple(MODES)[1:2], batch=256),
+    "imagenet_resnet18": Twin("resnet18", 0.05, modes=tuple(MODES)[1:], batch=256),
 }
 Batches = Iterator[tuple[Tensor, Tensor]]  # images float32, normalized, and labels
 

@@ -268,6 +268,24 @@ TEST(ImageNet, LearnsTwoColoursAndRepeatsItself) {
   EXPECT_EQ(a.evaluate().loss, b.evaluate().loss);
 }
 
+TEST(ImageNet, MayBeComputedInBfloat16WithWeightsInFloat) {
+  const Folder folder;
+  write_photographs(folder.path);
+  const auto first = [&](bool bfloat16) {
+    trials::Setup setup = setup_of(folder.path);
+    setup.bfloat16 = bfloat16;
+    torch::manual_seed(1);
+    ImagenetResnet18 workload(setup);
+    const double loss = workload.backward(1);
+    for (const torch::Tensor& p : workload.parameters()) EXPECT_EQ(p.grad().dtype(), torch::kFloat32);
+    EXPECT_FALSE(at::autocast::is_autocast_enabled(at::kCPU));
+    return loss;
+  };
+  const double exact = first(false), rounded = first(true);
+  EXPECT_NE(exact, rounded);
+  EXPECT_NEAR(exact, rounded, 0.1);
+}
+
 TEST(ImageNet, IsTestedOnNoMoreImagesThanItIsTrainedOn) {
   const Folder folder;
   write_photographs(folder.path);

@@ -2,7 +2,6 @@
 // Image classification: batches from memory, crop and flip, cross-entropy, test accuracy.
 #pragma once
 
-#include <ATen/autocast_mode.h>
 #include <torch/torch.h>
 
 #include <array>
@@ -149,18 +148,7 @@ class Classification : public Workload {
   }
 
   torch::Tensor forward(const torch::Tensor& x) {
-    if (!setup_.bfloat16) return network_.forward(x);
-    struct Autocast {
-      Autocast() {
-        at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
-        at::autocast::set_autocast_enabled(at::kCPU, true);
-      }
-      ~Autocast() {
-        at::autocast::clear_cache();
-        at::autocast::set_autocast_enabled(at::kCPU, false);
-      }
-    } autocast;
-    return network_.forward(x).to(torch::kFloat32);
+    return computed(setup_.bfloat16, [&] { return network_.forward(x); });
   }
 
   torch::Tensor resized(const torch::Tensor& x, double done) const {

@@ -27,7 +27,6 @@ struct ImagenetResnet18 final : Workload {
       : setup_(setup),
         folder_(data::find_image_folder("imagenet", setup.data_root)),
         network_(static_cast<std::int64_t>(folder_.classes.size()), setup.width) {
-    if (setup.bfloat16) throw std::invalid_argument("this workload is computed in float32; leave precision");
     if (setup.epochs > 0) epochs_ = setup.epochs;
     if (setup.batch > 0) batch_ = setup.batch;
     choose_images();
@@ -140,7 +139,9 @@ struct ImagenetResnet18 final : Workload {
     return x.to(torch::kFloat, false, false, format).sub_(mean).mul_(scale);
   }
 
-  torch::Tensor forward(const torch::Tensor& x) { return network_(x); }
+  torch::Tensor forward(const torch::Tensor& x) {
+    return computed(setup_.bfloat16, [&] { return network_(x); });
+  }
 
   Setup setup_;
   data::ImageFolder folder_;
