@@ -428,14 +428,22 @@ int compare(const CompareOptions& options) {
       throw Error(fmt::format("{} holds a run of {}, not of {}", folder.string(), plan["name"].dump(), name));
     experiment = parse_experiment(run_name(options.experiment, false), plan["toml"], file.string(), options.reduced);
     experiment.given = options.experiment;
+    const auto only = plan.value("only", std::vector<std::string>{});
+    if (!options.only.empty() && options.only != only)
+      throw Error(fmt::format("{} holds a run of {}; leave --only", folder.string(),
+                              only.empty() ? "all rules" : "--only " + Json(only).dump()));
+    keep_only(experiment, only);
   } else {
     experiment = read_experiment(options.experiment, options.reduced);
+    keep_only(experiment, options.only);
     plan = experiment.json(false);
     folder = choose_folder(options, experiment.name);
   }
   const bool tune = options.tune || plan.contains("tuning");
   if (tune && !experiment.tuning)
-    throw Error(fmt::format("{} has no table [tuning], so there is nothing to tune; leave --tune", options.experiment));
+    throw Error(fmt::format("{}, so there is nothing to tune; leave --tune",
+                            experiment.only.empty() ? options.experiment + " has no table [tuning]"
+                                                    : "no rule that --only names has a search space"));
   fs::create_directories(folder / "records");
   // The trials inherit the lock: where this process is killed they end a moment later, and must not meet their
   // successors.

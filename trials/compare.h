@@ -13,6 +13,7 @@ struct CompareOptions {
   std::filesystem::path out;        ///< the run's folder; empty: runs/NAME/TIME
   std::filesystem::path data_root;  ///< empty: the places that data/dataset.h names
   bool reduced = false;             ///< by the experiment's table [reduced]
+  std::vector<std::string> only;    ///< workloads and labels of rules, see keep_only; empty: all
   bool tune = false;                ///< tune each rule that has a search space, and train it with what is found too
   bool resume = false;              ///< go on with `out`, else with the newest run of the experiment
   double checkpoint_seconds = 60;   ///< between the checkpoints of a trial; 0: one after every step

@@ -188,12 +188,16 @@ Json Experiment::json(bool tune) const {
   };
   list(trials, false);
   if (tune) list(tuning->tuned, true);
-  Json json{
-      {"name", name},
-      {"title", title},
-      {"description", description},
-      {"workload", several ? Json(workloads) : Json(workloads.front())},
-      {"command", "adabelief compare " + given + (reduced.is_null() ? "" : " --reduced") + (tune ? " --tune" : "")}};
+  std::string command =
+      "adabelief compare " + given + (reduced.is_null() ? "" : " --reduced") + (tune ? " --tune" : "");
+  if (!only.empty()) command += " --only";
+  for (const std::string& name : only) command += fmt::format(" '{}'", name);
+  Json json{{"name", name},
+            {"title", title},
+            {"description", description},
+            {"workload", several ? Json(workloads) : Json(workloads.front())},
+            {"command", command}};
+  if (!only.empty()) json["only"] = only;
   if (!baseline.empty()) json["baseline"] = baseline;
   if (!target.is_null()) json["target"] = target;
   if (!paper.is_null()) json["paper"] = paper;
@@ -208,6 +212,63 @@ Json Experiment::json(bool tune) const {
   json["toml"] = toml;
   json["trials"] = all;
   return json;
+}
+
+void keep_only(Experiment& experiment, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  std::vector<std::string_view> known(experiment.workloads.begin(), experiment.workloads.end());
+  for (const Trial& trial : experiment.trials) {
+    if (std::find(known.begin(), known.end(), trial.label) == known.end()) known.push_back(trial.label);
+  }
+  std::set<std::string> labels, workloads;
+  for (const std::string& name : names) {
+    const auto place = std::find(known.begin(), known.end(), name) - known.begin();
+    if (place == std::ssize(known)) throw Error("--only: " + unknown("workload or rule's label", name, known));
+    (place < std::ssize(experiment.workloads) ? workloads : labels).insert(name);
+  }
+  if (labels.empty()) {
+    for (const Trial& trial : experiment.trials) labels.insert(trial.label);
+  }
+  if (workloads.empty()) workloads.insert(experiment.workloads.begin(), experiment.workloads.end());
+  // A line of the plan without a workload is of all of them.
+  const auto keep_lines = [&](Json& lines, std::initializer_list<const char*> sides) {
+    if (lines.is_null()) return;
+    Json kept = Json::array();
+    for (const Json& line : lines) {
+      if ((!line.contains("workload") || workloads.contains(line["workload"])) &&
+          std::all_of(sides.begin(), sides.end(), [&](const char* side) { return labels.contains(line[side]); }))
+        kept.push_back(line);
+    }
+    lines = kept;
+  };
+  const auto keep_trials = [&](std::vector<Trial>& trials, const std::set<std::string>& labels) {
+    std::erase_if(trials, [&](const Trial& t) { return !labels.contains(t.label) || !workloads.contains(t.workload); });
+  };
+  keep_trials(experiment.trials, labels);
+  if (experiment.trials.empty()) throw Error("--only: no rule that it names trains a workload that it names");
+  if (experiment.tuning) {
+    std::set<std::string> tuned;
+    for (const Trial& trial : experiment.trials) tuned.insert(tuned_label(trial));
+    keep_trials(experiment.tuning->trials, labels);
+    keep_trials(experiment.tuning->tuned, tuned);
+    keep_lines(experiment.tuning->search, {"label"});
+    if (experiment.tuning->trials.empty()) experiment.tuning.reset();
+  }
+  std::erase_if(experiment.workloads, [&](const std::string& workload) {
+    return std::none_of(experiment.trials.begin(), experiment.trials.end(),
+                        [&](const Trial& trial) { return trial.workload == workload; });
+  });
+  if (!labels.contains(experiment.baseline)) experiment.baseline.clear();
+  keep_lines(experiment.paper, {"label"});
+  keep_lines(experiment.claims, {"rule", "versus"});
+  if (!experiment.published.is_null()) {
+    Json kept;
+    for (const std::string& workload : experiment.workloads) {
+      if (experiment.published.contains(workload)) kept[workload] = experiment.published[workload];
+    }
+    experiment.published = kept;
+  }
+  experiment.only = names;
 }
 
 std::string run_name(const std::string& name_or_path, bool reduced) {

@@ -25,15 +25,16 @@ struct Tuning {
 struct Experiment {
   std::string name, title, description;
   std::vector<std::string> workloads;
-  std::string given;          ///< as the user gave it: the name, or the path of a file
-  std::string baseline;       ///< the label that the others are compared with; may be empty
-  Json target;                ///< {"value": v}, the test metric that a trial is timed to, or null
-  Json paper;                 ///< the paper's numbers, or null; each with its workload where there are several
-  Json published;             ///< the key in paper/results.toml of each workload that has one, or null
-  Json claims;                ///< what the report judges, or null; each with its workload where there are several
-  std::string toml;           ///< the file's whole text
-  std::vector<Trial> trials;  ///< seed by seed, then workload by workload, so that early results compare all rules
-  Json reduced;               ///< the table [reduced], where it is followed, or null
+  std::string given;              ///< as the user gave it: the name, or the path of a file
+  std::string baseline;           ///< the label that the others are compared with; may be empty
+  Json target;                    ///< {"value": v}, the test metric that a trial is timed to, or null
+  Json paper;                     ///< the paper's numbers, or null; each with its workload where there are several
+  Json published;                 ///< the key in paper/results.toml of each workload that has one, or null
+  Json claims;                    ///< what the report judges, or null; each with its workload where there are several
+  std::string toml;               ///< the file's whole text
+  std::vector<Trial> trials;      ///< seed by seed, then workload by workload, so that early results compare all rules
+  Json reduced;                   ///< the table [reduced], where it is followed, or null
+  std::vector<std::string> only;  ///< what keep_only was given
   std::optional<Tuning> tuning;
 
   /// experiment.json: what the report reads, and what a resumed run goes on from; with what tuning adds, or without it.
@@ -47,6 +48,10 @@ Experiment read_experiment(const std::string& name_or_path, bool reduced = false
 /// The same from the text that a run keeps in its experiment.json.
 Experiment parse_experiment(const std::string& name, const std::string& toml, const std::string& file,
                             bool reduced = false);
+
+/// Leaves the trials of these workloads and of rules with these labels alone, of either kind all where none is named,
+/// and what belongs to them. Throws Error where a name is neither or nothing is left.
+void keep_only(Experiment& experiment, const std::vector<std::string>& names);
 
 /// The name under which a run of an experiment is kept.
 std::string run_name(const std::string& name_or_path, bool reduced);

@@ -362,6 +362,9 @@ int program(int argc, char** argv) {
       ->add_option("EXPERIMENT", c.experiment, "A name (adabelief list experiments), or a path that ends in .toml")
       ->required();
   compare_command->add_flag("--reduced", c.reduced, "Smaller and shorter, as the experiment's table [reduced] has it");
+  compare_command
+      ->add_option("--only", c.only, "These of its workloads, and its rules with these labels, in place of all")
+      ->type_name("NAME");
   compare_command->add_flag("--tune", c.tune,
                             "Tune the rules by as many trials each, and train them with the options found too");
   compare_command->add_flag("--resume", c.resume, "Go on with the experiment's newest run, or with that in --out");

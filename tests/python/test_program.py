@@ -289,7 +289,7 @@ def test_list_shows_everything_that_there_is_with_a_description(here: Here) -> N
         ("train", "WORKLOAD --rule --set --schedule --warmup --at --factor --beta1-decay --seed --epochs --batch --steps"
          + " --threads --precision --states --weights --channels-last --train --width --average --tuning --label --resume"
          + " --checkpoint --out --data --quiet"),
-        ("compare", "EXPERIMENT --reduced --tune --resume --checkpoint --out --jobs --data --quiet"),
+        ("compare", "EXPERIMENT --reduced --only --tune --resume --checkpoint --out --jobs --data --quiet"),
         ("report", "FOLDER --index --out --quiet"),
         ("data", "NAME --data --from --quiet"),
     ],
@@ -321,7 +321,7 @@ def test_a_reader_that_leaves_early_is_no_error(here: Here) -> None:
         ("trian", 2, "no command named 'trian'; did you mean train? There are: list, advise, train, compare, report, data"),
         ("train fashion_mnist_cnn --rule adam --sheduel x", 2,
          "no option named '--sheduel'; did you mean --schedule? There are: --help, --rule, "),
-        ("compare quick --job=3", 2, "no option named '--job'; did you mean --jobs? There are: --help, --reduced, --tune, "),
+        ("compare quick --job=3", 2, "no option named '--job'; did you mean --jobs? There are: --help, --reduced, --only, "),
         ("list rule", 1, "no list named 'rule'; did you mean rules? There are: rules, presets, workloads, experiments, data"),
         ("train fashon_mnist --rule adam", 1,
          "no workload named 'fashon_mnist'; did you mean fashion_mnist_cnn? There are: cifar100_densenet121, cif"),

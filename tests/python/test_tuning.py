@@ -245,6 +245,63 @@ def test_every_rule_is_tuned_by_as_many_trials_on_validation_data_and_the_best_i
         assert all(float(chosen["options"][key]) == config["options"][key] for key in ("lr",))
 
 
+PARTS = TUNING.replace('"convex_regret"', '["toy_abs", "toy_beale"]') + """workload = "toy_beale"
+
+[[claims]]
+text = "Adam is better than SGD"
+rule = "Adam"
+versus = "SGD"
+metric = "test"
+kind = "better"
+
+[[claims]]
+text = "AMSGrad is better than Adam"
+rule = "AMSGrad"
+versus = "Adam"
+metric = "test"
+kind = "better"
+workload = "toy_beale"
+"""
+
+
+def test_parts_of_an_experiment_run_alone_and_go_on_and_one_page_shows_them_together(here: Here) -> None:
+    here.write(PARTS)
+    assert here("compare", "mini.toml", "--only", "toy_abs", "Adam", "--tune", "--out", "out").returncode == 0
+    assert set(configs(here)) == {f"toy_abs-adam{tuned}-s{seed}" for tuned in ("", "-tuned") for seed in (1, 2)}
+    assert len(configs(here, "out/tuning")) == 5
+    kept = plan(here)
+    assert kept["command"] == "adabelief compare mini.toml --tune --only 'toy_abs' 'Adam'"
+    assert (kept["workload"], kept["baseline"], kept["claims"]) == ("toy_abs", "Adam", [])
+    assert here("compare", "mini.toml", "--resume", "--out", "out").returncode == 0
+    assert plan(here) == kept
+    assert "out holds a run of --only [\"toy_abs\",\"Adam\"]; leave --only" in here.refusal(
+        "compare", "mini.toml", "--resume", "--only", "SGD", "--out", "out"
+    )
+
+    assert here("compare", "mini.toml", "--only", "SGD", "Adam", "--out", "two").returncode == 0
+    assert [claim["text"] for claim in plan(here, "two")["claims"]] == ["Adam is better than SGD"]
+    assert here("compare", "mini.toml", "--only", "AMSGrad", "--out", "three").returncode == 0
+    three = plan(here, "three")
+    assert set(configs(here, "three")) == {"toy_beale-amsgrad-s1", "toy_beale-amsgrad-s2"}
+    assert three["workload"] == "toy_beale" and "baseline" not in three
+    assert here("report", "two", "three", "--out", "both").returncode == 0
+    assert "AMSGrad" in (here.folder / "both" / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("--only Admm", "--only: no workload or rule's label named 'Admm'; did you mean Adam? There are: toy_abs, toy_be"),
+        ("--only toy_abs AMSGrad", "--only: no rule that it names trains a workload that it names"),
+        ("--only AMSGrad --tune", "no rule that --only names has a search space, so there is nothing to tune; leave --t"),
+    ],
+)  # fmt: skip
+def test_a_part_that_is_not_there_is_told(here: Here, words: str, why: str) -> None:
+    here.write(PARTS)
+    assert here.refusal("compare", "mini.toml", *words.split()).startswith(why)
+    assert not (here.folder / "runs").exists()
+
+
 def test_the_best_evaluation_of_a_trial_tells_of_its_options_where_the_file_says_so(here: Here) -> None:
     # On |x| + |y| steps of one length come near the optimum and go past it.
     toy = TUNING.replace("convex_regret", "toy_abs").replace("steps = 300", "steps = 60")
