@@ -455,6 +455,18 @@ def test_tuned_trials_are_a_column_a_verdict_and_a_section_of_their_own(tuned: P
     assert Table.of(chosen).verdicts == [] and [len(row.finals) for row in Table.of(chosen).rows] == [3, 3]
 
 
+@pytest.mark.parametrize(("lr", "edge"), [(1.0, "largest"), (1e-2, None), (1e-4, "smallest")])
+def test_options_chosen_at_the_edge_of_what_was_tried_are_told(tuned: Path, lr: float, edge: str | None) -> None:
+    for seed, final in ((11, 82.0), (12, 83.1), (13, 83.9)):
+        options = {"lr": lr, "beta1": 0.9, "eps": 1e-8}
+        write_record(tuned, "A (tuned)", seed, [10.0, final], run=f"a-tuned-s{seed}", options=options)
+    given, chosen = sections_of(tuned)
+    assert "was tried is chosen" not in markdown(Table.of(given))
+    note = f"The {edge} lr that was tried is chosen for A: beyond may be better."
+    assert (note in Table.of(chosen).notes) == (edge is not None)
+    assert sum("was tried is chosen" in line for line in Table.of(chosen).notes) == (edge is not None)
+
+
 def test_tuned_trials_that_never_came_are_missed(tuned: Path) -> None:
     for path in (tuned / "records").glob("*tuned*"):
         path.unlink()

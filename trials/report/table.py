@@ -407,9 +407,24 @@ class Table:
             counts = {sum(t.label == row.label for t in self.tuned.section.search) for row in self.tuned.rows}
             by = f", by {counts.pop()} trials a rule" if len(counts) == 1 and counts != {0} else ""
             notes.append(f"Ours tuned: options chosen on validation data{by}, then fresh seeds; the section below.")
+        for (edge, option), labels in self._edges.items():
+            notes.append(f"The {edge} {option} that was tried is chosen for {'; '.join(labels)}: beyond may be better.")
         if self.section.reduced:
             notes.append(f"Reduced: {self.reduction}")
         return notes + self._sources
+
+    @property
+    def _edges(self) -> dict[tuple[str, str], list[str]]:
+        """The rules for which a search chose the largest or the smallest value of an option that it tried."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for label in self.section.labels:
+            tried = [t.config.get("options", {}) for t in self.section.search if t.label == label]
+            for name, value in self.section.of(label)[0].config.get("options", {}).items() if tried else ():
+                values = {o[name] for o in tried if type(o.get(name)) in (int, float)}
+                for edge, end in (("largest", max), ("smallest", min)) if len(values) > 1 else ():
+                    if value == end(values):
+                        found.setdefault((edge, name), []).append(label)
+        return found
 
     @property
     def reduction(self) -> str:
