@@ -212,6 +212,29 @@ TYPED_TEST(EveryGan, RepeatsItsStepsAndEvaluationsBitByBit) {
   EXPECT_NE(a.step(8), other.step(8));
 }
 
+TEST(Sngan, PassesRealImagesAndFakesOneAfterTheOtherWithAPowerIterationEach) {
+  Made<Cifar10Sngan> made;
+  const auto weights = made.workload->parameters(), state = made.workload->state();
+  const torch::NoGradGuard no_grad;
+  const auto unit = [](const torch::Tensor& v) { return v.dim() == 1 && std::abs(v.norm().item<double>() - 1) < 1e-5; };
+  const torch::Tensor u = *std::find_if(state.begin(), state.end(), unit);  // the discriminator's first
+  const auto weight = std::find_if(weights.begin(), weights.end(), [&](const torch::Tensor& w) {
+    return w.dim() == 4 && w.size(0) == u.size(0) && w.size(1) == 3 && w.size(2) == 3;
+  });
+  ASSERT_NE(weight, weights.end());
+  torch::Tensor expected = u.clone();
+  for (int i = 0; i < 2; ++i) {
+    const torch::Tensor matrix = weight->flatten(1), v = torch::mv(matrix.t(), expected);
+    expected = torch::mv(matrix, v / v.norm());
+    expected /= expected.norm();
+  }
+  {
+    const torch::AutoGradMode grad(true);
+    made.workload->backward(1);
+  }
+  EXPECT_TRUE(torch::allclose(u, expected, 1e-4, 1e-5));
+}
+
 TYPED_TEST(EveryGan, GoesOnFromItsWeightsAndStateAsIfUnbroken) {
   Made<TypeParam> a, b(setup_of(1));
   for (std::int64_t t = 1; t <= 9; ++t) a.step(t);

@@ -15,6 +15,7 @@
 #include "models/resnet18.h"
 #include "models/vgg.h"
 #include "models/whitened_resnet.h"
+#include "workloads/fashion_mnist_cnn.h"
 
 namespace adabelief::trials {
 namespace {
@@ -41,6 +42,10 @@ std::vector<c10::IValue> shown(Holder net, const torch::Tensor& x = images()) {
 int save(const std::string& model, std::int64_t classes, double width, const std::string& file) {
   torch::manual_seed(1);
   const std::map<std::string, std::function<std::vector<c10::IValue>()>> models{
+      {"fashion_mnist_cnn",
+       [&] {
+         return shown(FashionMnistCnn::model(width), torch::randn({8, 1, 28, 28}));
+       }},
       {"resnet20", [&] { return shown(resnet_cifar(3, classes, width)); }},
       {"resnet34", [&] { return shown(resnet34(classes, width)); }},
       {"resnet18", [&] { return shown(ResNet18(classes, width)); }},

@@ -18,6 +18,7 @@
 #include <ctime>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -279,6 +280,11 @@ std::string read_text(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+// What a run was told by --only, by its plan.
+std::set<std::string> part_of(const Json& plan) {
+  return plan.is_object() ? plan.value("only", std::set<std::string>{}) : std::set<std::string>{};
+}
+
 // The folder of this run: a new one, or the one to go on with.
 fs::path choose_folder(const CompareOptions& options, const std::string& name) {
   const fs::path home = fs::path("runs") / name;
@@ -301,8 +307,12 @@ fs::path choose_folder(const CompareOptions& options, const std::string& name) {
   }
   std::vector<fs::path> found;
   if (fs::is_directory(home)) {
+    const std::set<std::string> wanted(options.only.begin(), options.only.end());
     for (const auto& entry : fs::directory_iterator(home)) {
-      if (fs::exists(entry.path() / "experiment.json")) found.push_back(entry.path());
+      const fs::path plan = entry.path() / "experiment.json";
+      if (!fs::exists(plan)) continue;
+      if (wanted.empty() || part_of(Json::parse(read_text(plan), nullptr, false)) == wanted)
+        found.push_back(entry.path());
     }
   }
   if (found.empty())
@@ -428,11 +438,10 @@ int compare(const CompareOptions& options) {
       throw Error(fmt::format("{} holds a run of {}, not of {}", folder.string(), plan["name"].dump(), name));
     experiment = parse_experiment(run_name(options.experiment, false), plan["toml"], file.string(), options.reduced);
     experiment.given = options.experiment;
-    const auto only = plan.value("only", std::vector<std::string>{});
-    if (!options.only.empty() && options.only != only)
+    if (!options.only.empty() && part_of(plan) != std::set<std::string>(options.only.begin(), options.only.end()))
       throw Error(fmt::format("{} holds a run of {}; leave --only", folder.string(),
-                              only.empty() ? "all rules" : "--only " + Json(only).dump()));
-    keep_only(experiment, only);
+                              plan.contains("only") ? "--only " + plan["only"].dump() : "all rules"));
+    keep_only(experiment, plan.value("only", std::vector<std::string>{}));
   } else {
     experiment = read_experiment(options.experiment, options.reduced);
     keep_only(experiment, options.only);
@@ -441,9 +450,9 @@ int compare(const CompareOptions& options) {
   }
   const bool tune = options.tune || plan.contains("tuning");
   if (tune && !experiment.tuning)
-    throw Error(fmt::format("{}, so there is nothing to tune; leave --tune",
-                            experiment.only.empty() ? options.experiment + " has no table [tuning]"
-                                                    : "no rule that --only names has a search space"));
+    throw Error(fmt::format("{} has no table [tuning], so there is nothing to tune; leave --tune", options.experiment));
+  if (tune && experiment.tuning->trials.empty())
+    throw Error("no rule that --only leaves has a search space, so there is nothing to tune; leave --tune");
   fs::create_directories(folder / "records");
   // The trials inherit the lock: where this process is killed they end a moment later, and must not meet their
   // successors.
@@ -532,7 +541,7 @@ int compare(const CompareOptions& options) {
         stderr,
         "stopped: {} of {} trials are finished and kept in {}; go on with: adabelief compare {} --resume{}{}{}\n", over,
         entries.size(), folder.string(), options.experiment, options.reduced ? " --reduced" : "",
-        options.out.empty() ? "" : " --out " + folder.string(),
+        options.out.empty() && options.only.empty() ? "" : " --out " + folder.string(),
         options.data_root.empty() ? "" : " --data " + options.data_root.string());
     return 130;
   }

@@ -173,6 +173,13 @@ std::vector<Search> read_search(Table& rule, const std::string& file, const Tria
   return space;
 }
 
+// As a shell takes it for one word.
+std::string quoted(const std::string& word) {
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 }  // namespace
 
 Json Experiment::json(bool tune) const {
@@ -191,7 +198,7 @@ Json Experiment::json(bool tune) const {
   std::string command =
       "adabelief compare " + given + (reduced.is_null() ? "" : " --reduced") + (tune ? " --tune" : "");
   if (!only.empty()) command += " --only";
-  for (const std::string& name : only) command += fmt::format(" '{}'", name);
+  for (const std::string& name : only) command += " " + quoted(name);
   Json json{{"name", name},
             {"title", title},
             {"description", description},
@@ -230,17 +237,6 @@ void keep_only(Experiment& experiment, const std::vector<std::string>& names) {
     for (const Trial& trial : experiment.trials) labels.insert(trial.label);
   }
   if (workloads.empty()) workloads.insert(experiment.workloads.begin(), experiment.workloads.end());
-  // A line of the plan without a workload is of all of them.
-  const auto keep_lines = [&](Json& lines, std::initializer_list<const char*> sides) {
-    if (lines.is_null()) return;
-    Json kept = Json::array();
-    for (const Json& line : lines) {
-      if ((!line.contains("workload") || workloads.contains(line["workload"])) &&
-          std::all_of(sides.begin(), sides.end(), [&](const char* side) { return labels.contains(line[side]); }))
-        kept.push_back(line);
-    }
-    lines = kept;
-  };
   const auto keep_trials = [&](std::vector<Trial>& trials, const std::set<std::string>& labels) {
     std::erase_if(trials, [&](const Trial& t) { return !labels.contains(t.label) || !workloads.contains(t.workload); });
   };
@@ -251,23 +247,18 @@ void keep_only(Experiment& experiment, const std::vector<std::string>& names) {
     for (const Trial& trial : experiment.trials) tuned.insert(tuned_label(trial));
     keep_trials(experiment.tuning->trials, labels);
     keep_trials(experiment.tuning->tuned, tuned);
-    keep_lines(experiment.tuning->search, {"label"});
-    if (experiment.tuning->trials.empty()) experiment.tuning.reset();
+    Json kept = Json::array();
+    for (const Json& one : experiment.tuning->search) {
+      if (labels.contains(one["label"]) && (!one.contains("workload") || workloads.contains(one["workload"])))
+        kept.push_back(one);
+    }
+    experiment.tuning->search = kept;
   }
   std::erase_if(experiment.workloads, [&](const std::string& workload) {
     return std::none_of(experiment.trials.begin(), experiment.trials.end(),
                         [&](const Trial& trial) { return trial.workload == workload; });
   });
   if (!labels.contains(experiment.baseline)) experiment.baseline.clear();
-  keep_lines(experiment.paper, {"label"});
-  keep_lines(experiment.claims, {"rule", "versus"});
-  if (!experiment.published.is_null()) {
-    Json kept;
-    for (const std::string& workload : experiment.workloads) {
-      if (experiment.published.contains(workload)) kept[workload] = experiment.published[workload];
-    }
-    experiment.published = kept;
-  }
   experiment.only = names;
 }
 

@@ -50,7 +50,8 @@ Experiment parse_experiment(const std::string& name, const std::string& toml, co
                             bool reduced = false);
 
 /// Leaves the trials of these workloads and of rules with these labels alone, of either kind all where none is named,
-/// and what belongs to them. Throws Error where a name is neither or nothing is left.
+/// and the baseline where it is among them; claims and a paper's numbers stay, for pages that show several parts.
+/// Throws Error where a name is neither or nothing is left.
 void keep_only(Experiment& experiment, const std::vector<std::string>& names);
 
 /// The name under which a run of an experiment is kept.

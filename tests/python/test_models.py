@@ -10,6 +10,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,7 @@ torch.set_num_threads(1)
 PROGRAM = Path(os.environ.get("ADABELIEF_PROGRAM", ROOT / "build" / "adabelief")).resolve().parent / "tests/test_models"
 # Three are those of the definitions that the AdaBelief paper's code trains, ResNet-20's is of He et al.
 WEIGHTS = {"resnet20": 269_722, "vgg11": 9_750_922, "resnet34": 21_282_122, "densenet121": 6_956_298,
-           "resnet18": 11_181_642, "whitened_resnet": 656_472}  # fmt: skip
+           "resnet18": 11_181_642, "whitened_resnet": 656_472, "fashion_mnist_cnn": 106_122}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def made(model: str, classes: int, width: float) -> Saved:
         return Saved(*torch.load(f"{folder}/file", weights_only=True))
 
 
-NARROW = (100, 0.25)  # classes and width
+def narrow(model: str) -> tuple[int, float]:
+    """Other classes and another width than the usual; Fashion-MNIST's network has ten."""
+    return (10 if model == "fashion_mnist_cnn" else 100), 0.25
 
 
 @pytest.mark.parametrize("model", WEIGHTS)
@@ -59,8 +62,8 @@ def test_a_network_has_as_many_weights_as_its_paper_says(model: str) -> None:
 
 @pytest.mark.parametrize("model", WEIGHTS)
 def test_a_network_with_the_weights_of_one_in_python_gives_the_same(model: str) -> None:
-    saved = made(model, *NARROW)
-    twin = MODELS[model](*NARROW)
+    saved = made(model, *narrow(model))
+    twin = MODELS[model](*narrow(model))
     own, others = [*saved.weights, *saved.buffers], [*twin.parameters(), *twin.buffers()]
     assert [tensor.shape for tensor in own] == [tensor.shape for tensor in others]
     with torch.no_grad():
@@ -84,8 +87,9 @@ def test_weights_start_with_the_moments_of_those_in_python(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", [name for name in WEIGHTS if name != "resnet20"])
-@pytest.mark.parametrize(("classes", "width"), [(10, 1), (100, 0.25)])
-def test_the_first_loss_is_about_that_of_a_guess(model: str, classes: int, width: float) -> None:
+@pytest.mark.parametrize("of", [lambda _: (10, 1), narrow], ids=["usual", "narrow"])
+def test_the_first_loss_is_about_that_of_a_guess(model: str, of: Callable[[str], tuple[int, float]]) -> None:
+    classes, width = of(model)
     logits = made(model, classes, width).training
     loss = F.cross_entropy(logits, torch.arange(len(logits)))
     assert loss.item() == pytest.approx(math.log(classes), abs=0.5)

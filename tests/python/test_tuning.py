@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -264,28 +265,49 @@ workload = "toy_beale"
 """
 
 
-def test_parts_of_an_experiment_run_alone_and_go_on_and_one_page_shows_them_together(here: Here) -> None:
+def test_a_part_of_an_experiment_runs_alone_and_goes_on(here: Here) -> None:
     here.write(PARTS)
     assert here("compare", "mini.toml", "--only", "toy_abs", "Adam", "--tune", "--out", "out").returncode == 0
     assert set(configs(here)) == {f"toy_abs-adam{tuned}-s{seed}" for tuned in ("", "-tuned") for seed in (1, 2)}
     assert len(configs(here, "out/tuning")) == 5
     kept = plan(here)
     assert kept["command"] == "adabelief compare mini.toml --tune --only 'toy_abs' 'Adam'"
-    assert (kept["workload"], kept["baseline"], kept["claims"]) == ("toy_abs", "Adam", [])
-    assert here("compare", "mini.toml", "--resume", "--out", "out").returncode == 0
-    assert plan(here) == kept
+    assert (kept["workload"], kept["baseline"]) == ("toy_abs", "Adam")
+    assert "Tuned: toy_abs" in (here.folder / "out" / "report.md").read_text()
+    for words in ([], ["--only", "Adam", "toy_abs"]):
+        assert here("compare", "mini.toml", "--resume", "--out", "out", *words).returncode == 0
+        assert plan(here) == kept
     assert "out holds a run of --only [\"toy_abs\",\"Adam\"]; leave --only" in here.refusal(
         "compare", "mini.toml", "--resume", "--only", "SGD", "--out", "out"
     )
 
-    assert here("compare", "mini.toml", "--only", "SGD", "Adam", "--out", "two").returncode == 0
-    assert [claim["text"] for claim in plan(here, "two")["claims"]] == ["Adam is better than SGD"]
-    assert here("compare", "mini.toml", "--only", "AMSGrad", "--out", "three").returncode == 0
-    three = plan(here, "three")
-    assert set(configs(here, "three")) == {"toy_beale-amsgrad-s1", "toy_beale-amsgrad-s2"}
-    assert three["workload"] == "toy_beale" and "baseline" not in three
-    assert here("report", "two", "three", "--out", "both").returncode == 0
-    assert "AMSGrad" in (here.folder / "both" / "report.md").read_text()
+
+def test_the_newest_run_of_a_part_goes_on(here: Here) -> None:
+    here.write(PARTS.replace('"AMSGrad"', '"Adam\'s twin"').replace("AMSGrad is", "It is"))
+    newest = {}
+    for only in (["Adam's twin"], ["toy_abs", "SGD"], ["SGD"]):
+        done = here("compare", "mini.toml", "--quiet", "--only", *only)
+        assert done.returncode == 0
+        newest[only[0]] = done.stdout
+    assert len(set(newest.values())) == 3
+    for only in (["Adam's twin"], ["SGD", "toy_abs"]):
+        done = here("compare", "mini.toml", "--quiet", "--resume", "--only", *only)
+        assert (done.returncode, done.stdout) == (0, newest[min(only, key=lambda name: name == "SGD")])
+    assert "no run of mini under runs/mini to resume" in here.refusal("compare", "mini.toml", "--resume", "--only", "Adam")
+    command = plan(here, str(Path(newest["Adam's twin"].strip()).parent))["command"]
+    assert shlex.split(command) == ["adabelief", "compare", "mini.toml", "--only", "Adam's twin"]
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_one_page_judges_rules_of_several_parts(here: Here, order: tuple[str, str]) -> None:
+    paper = '[[paper]]\nlabel = "SGD"\nvalue = 2.5\nsource = "here"\nworkload = "toy_beale"\n'
+    here.write(PARTS + paper)
+    for folder, label in (("one", "Adam"), ("two", "SGD")):
+        assert here("compare", "mini.toml", "--only", label, "toy_beale", "--out", folder).returncode == 0
+    assert here("report", *order, "--out", "both").returncode == 0
+    page = (here.folder / "both" / "report.md").read_text()
+    assert "“Adam is better than SGD”: " in page and "AMSGrad is better" not in page
+    assert "2.5" in page and page.count("--only") == 2
 
 
 @pytest.mark.parametrize(
@@ -293,7 +315,7 @@ def test_parts_of_an_experiment_run_alone_and_go_on_and_one_page_shows_them_toge
     [
         ("--only Admm", "--only: no workload or rule's label named 'Admm'; did you mean Adam? There are: toy_abs, toy_be"),
         ("--only toy_abs AMSGrad", "--only: no rule that it names trains a workload that it names"),
-        ("--only AMSGrad --tune", "no rule that --only names has a search space, so there is nothing to tune; leave --t"),
+        ("--only AMSGrad --tune", "no rule that --only leaves has a search space, so there is nothing to tune; leave --"),
     ],
 )  # fmt: skip
 def test_a_part_that_is_not_there_is_told(here: Here, words: str, why: str) -> None:

@@ -128,7 +128,7 @@ class Section:
     @property
     def title(self) -> str:
         title = self.plan.get("title")
-        if title and len(self.plan["workload"]) > 1:
+        if title and (len(self.plan["workload"]) > 1 or self.plan.get("only")):
             title = f"{title}: {self.workload}"
         title = title or " on ".join(filter(None, (self.experiment, self.workload)))
         tuned = ", every rule tuned with the same budget" if self.is_tuned else ""
@@ -211,7 +211,7 @@ CONFIG = {
     **dict.fromkeys(("run?", "experiment?", "rule?", "started?"), str),
     **dict.fromkeys(("parameters?", "state_bytes?", "steps?", "steps_per_epoch?"), int),
     **dict.fromkeys(("options?", "schedule?", "machine?"), dict),
-    "data?": {"name?": str, "sha256?": str},
+    **dict.fromkeys(("data?", "features?"), {"name?": str, "sha256?": str}),
     "surface?": {
         "formula": str,
         **dict.fromkeys(("start", "optimum"), (float, float)),
@@ -473,7 +473,9 @@ def read_folders(folders: list[Path], live: bool = False) -> tuple[list[Section]
                 tuple(t.get(k) for k in ("label", "seed", "tuned", "tuning")): t
                 for t in section.plan.get("trials", []) + own["trials"]
             }
-            section.plan = {**plan, **own, **section.plan, "trials": list(planned.values())}
+            commands = section.plan.get("command", "").split("; ") + [plan.get("command", "")]
+            told = {"trials": list(planned.values()), "command": "; ".join(dict.fromkeys(filter(None, commands)))}
+            section.plan = {**plan, **own, **section.plan, **told}
         for path in _records(folder):
             if trial := _read_record(path, warnings):
                 if trial.label in tuned:

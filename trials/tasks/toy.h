@@ -50,10 +50,10 @@ class Toy : public Workload {
       : function_(std::move(function)),
         epochs_(setup.epochs > 0 ? setup.epochs : 1),
         weights_(torch::tensor({function_.start[0], function_.start[1]}, torch::kDouble)) {
-    if (setup.batch > 1 || setup.bfloat16 || setup.train > 0 || setup.width != 1)
+    if (setup.batch > 1 || setup.bfloat16 || setup.channels_last || setup.train > 0 || setup.width != 1)
       throw std::invalid_argument(
-          "a toy function has no batches, examples or width and is computed in double; leave batch, train, width and "
-          "precision");
+          "a toy function has no batches, examples or width and is computed in double; leave batch, train, width, "
+          "precision and channels_last");
   }
 
   std::vector<torch::Tensor> parameters() override { return {weights_}; }
