@@ -46,6 +46,11 @@ def trial(*words: str) -> list[dict]:
         return [json.loads(line) for line in record.read_text().splitlines()]
 
 
+def share(record: Sequence[dict], part: str) -> float:
+    """The share of a trial's time of training that went into "data" or "optimizer"."""
+    return record[-2][f"{part}_seconds"] / record[-1]["seconds"]
+
+
 def versions(config: dict) -> str:
     """What a trial, by its record's first line, and this Python ran with."""
     own = f"adabelief {config['version']} ({config['compiler']}, {config['machine']['isa']})"

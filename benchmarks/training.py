@@ -329,7 +329,7 @@ def compare(options: argparse.Namespace, made: Path) -> None:
         lines = measure.trial(workload, "--rule=adabelief", *common)
         config.update(lines[0])
         for part, all_ in shares.items():
-            all_.append(lines[-2][f"{part}_seconds"] / lines[-1]["seconds"])
+            all_.append(measure.share(lines, part))
         return images / lines[-1]["seconds"]
 
     def python(workload: str, common: list[str], images: int) -> float:
