@@ -1234,12 +1234,12 @@ def test_a_trial_ends_at_the_very_step_that_reaches_the_goal(here: Here) -> None
     assert middle[-1]["step"] == 250 and middle[-1]["test_metric"] <= 1e-3 < middle[-2]["test_metric"]
 
 
-@pytest.mark.parametrize("words", ["--batch 2", "--precision bfloat16", "--train 2", "--width 2"])
+@pytest.mark.parametrize("words", ["--batch 2", "--precision bfloat16", "--train 2", "--width 2", "--channels-last"])
 def test_a_toy_function_refuses_what_it_has_not(here: Here, words: str) -> None:
     refusal = here.refusal("train", "toy_abs", "--rule", "adam", *words.split())
     assert refusal == (
-        "a toy function has no batches, examples or width and is computed in double; leave batch, train, width and"
-        " precision"
+        "a toy function has no batches, examples or width and is computed in double; leave batch, train, width,"
+        " precision and channels_last"
     )
 
 
