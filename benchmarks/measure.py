@@ -48,7 +48,8 @@ def trial(*words: str) -> list[dict]:
 
 def share(record: Sequence[dict], part: str) -> float:
     """The share of a trial's time of training that went into "data" or "optimizer"."""
-    return record[-2][f"{part}_seconds"] / record[-1]["seconds"]
+    *_, last = (line for line in record if line["type"] == "evaluation")  # samples may come after it
+    return last[f"{part}_seconds"] / record[-1]["seconds"]
 
 
 def versions(config: dict) -> str:

@@ -354,7 +354,7 @@ def compare(options: argparse.Namespace, made: Path) -> None:
         rows.append([*name, *spread(own, "{:,.0f}"), *spread(other, "{:,.0f}"), f"{ratio(own, other):.2f}"])
     about = (
         f"{measure.versions(config)}. The workloads' own batches; images a second over the first {options.steps} steps "
-        f"of ResNet-20, of larger networks fewer, {options.rounds} rounds in turn: medians, and the smallest and "
+        f"of ResNet-20, of others fewer or more, {options.rounds} rounds in turn: medians, and the smallest and "
         "largest. In ImageNet's place photographs of noise are decoded, 500 x 375 pixels in files of 110 kB."
     )
     optimizer, data = (f"{100 * max(shares[part]):.1f} %" for part in shares)

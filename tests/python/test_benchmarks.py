@@ -121,6 +121,12 @@ def test_every_workload_on_images_has_a_twin_in_python() -> None:
     assert {*training.TWINS, *gans.WORKLOADS} == images
 
 
+def test_a_share_is_that_of_the_whole_training() -> None:
+    record = [{"type": "config"}, *({"type": "evaluation", "data_seconds": s} for s in (0.0, 1.0, 3.0))]
+    record += [{"type": "samples"}, {"type": "end", "seconds": 12.0}]
+    assert measure.share(record, "data") == 0.25
+
+
 def test_photographs_are_made_for_both(tmp_path: Path) -> None:
     training.make_photographs(tmp_path, 4)
     data = training.Photographs(tmp_path, training.Twin("resnet18", batch=4), torch.channels_last)
