@@ -195,12 +195,13 @@ def records(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "records").iterdir())
 
 
-def processes(words: str) -> list[int]:
-    """The processes whose command line has the words in it."""
+def processes(words: str, folder: Path | None = None) -> list[int]:
+    """The processes whose command line has the words in it; those at work in the folder, as other tests run beside."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            if words.encode() in path.read_bytes().replace(b"\0", b" "):
+            there = folder is None or (path.parent / "cwd").resolve() == folder.resolve()
+            if there and words.encode() in path.read_bytes().replace(b"\0", b" "):
                 found.append(int(path.parent.name))
     return found
 
@@ -1094,7 +1095,7 @@ def test_after_ctrl_c_nothing_runs_nothing_is_lost_and_resume_ends_as_if_unbroke
     assert code == 130
     assert "go on with: adabelief compare mini.toml --resume --out out" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l") and "Traceback" not in text
-    assert processes(f"--out {out}") == [] and processes("--experiment mini --out out") == []
+    assert processes(f"--out {out}") == [] and processes("--experiment mini --out out", here.folder) == []
     kept = [name for name in records(out) if name.endswith(".jsonl")]
     assert {"adabelief-s1.jsonl", "adam-s1.jsonl"} <= set(kept) and len(kept) < 6
     before = {name: (out / "records" / name).read_bytes() for name in kept}
