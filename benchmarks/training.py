@@ -142,6 +142,9 @@ class Images:
             yield self.prepared(x), y
 
 
+ASPECTS = math.log(3 / 4), math.log(4 / 3)
+
+
 class Part(torch.utils.data.Dataset):
     """The photographs of one folder of classes, by Pillow, cropped as torchvision's ImageNet example does."""
 
@@ -177,9 +180,6 @@ class Part(torch.utils.data.Dataset):
                 left, top = random.randint(0, width - w), random.randint(0, height - h)
                 return left, top, left + w, top + h
         return 0, 0, width, height  # whose aspect is allowed where photographs are as below
-
-
-ASPECTS = math.log(3 / 4), math.log(4 / 3)
 
 
 class Photographs:
@@ -241,7 +241,7 @@ def train(workload: str, folder: Path, steps: int, width: float, bfloat16: bool,
 
 
 def data_of(workload: str) -> str:
-    return next((name for name in IN_MEMORY if workload.startswith(f"{name}_")), workload.split("_")[0])
+    return workload.rpartition("_")[0]
 
 
 def find_data(given: str | None, data: str) -> tuple[Path, Path]:

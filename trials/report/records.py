@@ -473,9 +473,8 @@ def read_folders(folders: list[Path], live: bool = False) -> tuple[list[Section]
                 tuple(t.get(k) for k in ("label", "seed", "tuned", "tuning")): t
                 for t in section.plan.get("trials", []) + own["trials"]
             }
-            commands = section.plan.get("command", "").split("; ") + [plan.get("command", "")]
-            told = {"trials": list(planned.values()), "command": "; ".join(dict.fromkeys(filter(None, commands)))}
-            section.plan = {**plan, **own, **section.plan, **told}
+            commands = [*section.plan.get("commands", []), plan.get("command", "")]
+            section.plan = {**plan, **own, **section.plan, "trials": list(planned.values()), "commands": commands}
         for path in _records(folder):
             if trial := _read_record(path, warnings):
                 if trial.label in tuned:

@@ -419,10 +419,14 @@ class Table:
         found: dict[tuple[str, str], list[str]] = {}
         for label in self.section.labels:
             tried = [t.config.get("options", {}) for t in self.section.search if t.label == label]
-            for name, value in self.section.of(label)[0].config.get("options", {}).items() if tried else ():
+            if not tried:
+                continue
+            for name, value in self.section.of(label)[0].config.get("options", {}).items():
                 values = {o[name] for o in tried if type(o.get(name)) in (int, float)}
-                for edge, end in (("largest", max), ("smallest", min)) if len(values) > 1 else ():
-                    if value == end(values):
+                if len(values) < 2:
+                    continue
+                for edge, end in (("largest", max(values)), ("smallest", min(values))):
+                    if value == end:
                         found.setdefault((edge, name), []).append(label)
         return found
 
@@ -481,7 +485,7 @@ class Table:
             "data": lambda t: data(t.config),
             "seeds": lambda t: t.seed,
         }
-        facts = {"command": self.section.plan.get("command", "")}
+        facts = {"command": "; ".join(dict.fromkeys(filter(None, self.section.plan.get("commands", []))))}
         for name, get in getters.items():
             values = sorted({value for t in self.section.trials if (value := get(t)) not in (None, "")})
             facts[name] = (", " if name == "seeds" else "; ").join(map(str, values))
