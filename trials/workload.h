@@ -74,7 +74,7 @@ class Workload {
   virtual double backward(std::int64_t t) = 0;
 
   /// Seconds of the last backward(t) in which its data were made ready; 0 where a step takes them as they lie.
-  virtual double data_seconds() const { return 0; }
+  double data_seconds() const { return data_seconds_; }
 
   /// What the weights have beside them that outlasts a step: a network's buffers, an LSTM's hidden state, averages,
   /// sums. In a fixed order; each tensor keeps its shape and type, and is filled in place where a trial is resumed.
@@ -130,6 +130,8 @@ class Workload {
     return torch::from_blob(numbers.data(), {std::ssize(numbers)}, torch::kDouble);
   }
   static torch::Tensor over(double& number) { return over(std::span(&number, 1)); }
+
+  double data_seconds_ = 0;  ///< for backward() to set
 };
 
 /// How the program makes a workload.

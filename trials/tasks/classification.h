@@ -73,8 +73,6 @@ class Classification : public Workload {
   std::int64_t steps_per_epoch() const override { return std::ssize(train_) / options_.batch; }
   std::vector<torch::Tensor> state() override { return network_.module->buffers(); }  // batch norm's
 
-  double data_seconds() const override { return data_seconds_; }
-
   double backward(std::int64_t t) override {
     const Clock clock;
     const std::int64_t epoch = (t - 1) / steps_per_epoch(), first = (t - 1) % steps_per_epoch() * options_.batch;
@@ -209,7 +207,6 @@ class Classification : public Workload {
   std::vector<std::int64_t> train_, test_;       // indices of images_.train, and of images_.test or, for tuning, .train
   std::vector<std::int64_t> order_;              // train_, shuffled
   std::int64_t shuffled_ = -1;                   // the epoch that order_ is of
-  double data_seconds_ = 0;
 };
 
 }  // namespace adabelief::trials

@@ -94,8 +94,6 @@ class Gan : public Workload {
   std::int64_t batch() const override { return batch_; }
   std::int64_t steps_per_epoch() const override { return batches_per_epoch() * cycle / critic_steps; }
 
-  double data_seconds() const override { return data_seconds_; }
-
   /// Returns the critic's loss, in the generator's steps that of the critic's last one.
   double backward(std::int64_t t) override {
     generator().train();
@@ -279,7 +277,6 @@ class Gan : public Workload {
   std::int64_t batch_ = 64;
   std::vector<std::int64_t> order_;
   std::int64_t shuffled_ = -1;  // the epoch that order_ is of
-  double data_seconds_ = 0;
 };
 
 }  // namespace adabelief::trials

@@ -78,7 +78,6 @@ class Translation : public Workload {
     return {.loss = test, .metric = test_bleu, .valid_loss = valid, .valid_metric = valid_bleu};
   }
 
-  double data_seconds() const override { return data_seconds_; }
   Metric metric() const override { return {"BLEU", "", true}; }
   std::string data_name() const override { return name_; }
   std::string data_sha256() const override { return corpus_.sha256; }
@@ -189,7 +188,6 @@ class Translation : public Workload {
   std::vector<Indices> batches_;
   Indices order_;
   std::int64_t shuffled_ = -1;  // the epoch that order_ is of
-  double data_seconds_ = 0;
 };
 
 }  // namespace adabelief::trials

@@ -49,7 +49,7 @@ struct ImagenetResnet18 final : Workload {
     }
     const Batch batch = loader_->take();
     const torch::Tensor x = normalized(batch.x);
-    waited_ = clock.seconds();
+    data_seconds_ = clock.seconds();  // of waiting
     network_->train();
     const torch::Tensor loss = torch::nn::functional::cross_entropy(forward(x), batch.y);
     loss.backward();
@@ -79,7 +79,6 @@ struct ImagenetResnet18 final : Workload {
     return {loss / static_cast<double>(test_.size()), 100 * right / static_cast<double>(test_.size())};
   }
 
-  double data_seconds() const override { return waited_; }
   Metric metric() const override { return {"accuracy", "%", true}; }
   std::string data_name() const override { return "imagenet"; }
   std::string data_sha256() const override { return folder_.sha256; }
@@ -150,7 +149,6 @@ struct ImagenetResnet18 final : Workload {
   std::vector<data::ImageFile> train_, test_;
   std::mutex mutex_;
   std::pair<std::int64_t, std::shared_ptr<std::vector<std::int64_t>>> orders_[2];
-  double waited_ = 0;               // seconds, for the last batch
   std::unique_ptr<Loader> loader_;  // last, as its threads use the others
 };
 

@@ -86,7 +86,6 @@ struct ShakespeareGpt final : Workload {
     return {.loss = loss, .metric = loss / std::numbers::ln2};
   }
 
-  double data_seconds() const override { return data_seconds_; }
   Metric metric() const override { return {"bits per character", "", false}; }
   std::string data_name() const override { return "tinyshakespeare"; }
   std::string data_sha256() const override { return sha256_; }
@@ -111,7 +110,6 @@ struct ShakespeareGpt final : Workload {
   std::string sha256_;
   std::vector<std::int64_t> order_;
   std::int64_t start_ = 0, shuffled_ = -1;  // the epoch that order_ and start_ are of
-  double data_seconds_ = 0;
 };
 
 }  // namespace adabelief::trials
